@@ -1,0 +1,54 @@
+"""The rows that folding leads to: what a store is asked to make durable, and nothing about how.
+
+Every row carries the version it is full state as of, so a store may receive it any number of times and in any
+order: the highest version of a key stands. `version = generation << 52 | offset << 12 | index`.
+"""
+
+from typing import Final, NamedTuple
+
+from rates.cohort import Cell, CohortKey
+from rates.dossier import Dossier
+from rates.wire import Rejection
+
+MAX_GENERATION: Final = (1 << 12) - 1
+
+
+def version(generation: int, offset: int, index: int) -> int:
+    """The position of a record as one number: 12 bits of generation, 40 of offset, 12 of index."""
+    return generation << 52 | offset << 12 | index
+
+
+class DossierRow(NamedTuple):
+    """The state of one dossier; keyed by (unit, month, number)."""
+
+    key: CohortKey
+    number: str
+    dossier: Dossier
+
+
+class TallyRow(NamedTuple):
+    """The tallies of one cell of a cohort, as lanes; `version` is the position of the flush."""
+
+    key: CohortKey
+    cell: Cell
+    version: int
+    vector: int
+
+
+class DeadLetter(NamedTuple):
+    """A rejection and where it stands; keyed by its position. `received_at` in seconds since 1970 UTC."""
+
+    version: int
+    partition: int
+    offset: int
+    received_at: int
+    rejection: Rejection
+
+
+class Reached(NamedTuple):
+    """How far a partition is durable. Times in seconds since 1970 UTC; `complete_to` never goes back."""
+
+    partition: int
+    version: int
+    received_at: int
+    complete_to: int
