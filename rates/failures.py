@@ -1,6 +1,6 @@
 """What can go wrong, in three names and no fourth.
 
-    Retry    something the worker needs is away (ClickHouse, Kafka): wait, hold what is there, acknowledge nothing
+    Retry    something needed is away (ClickHouse, Kafka): wait, hold what is there, acknowledge nothing
     Poison   this one event cannot be understood or stored: it becomes a dead letter, the rest goes on
     Fatal    a bug, a wrong schema, a wrong topic: the process ends with this as its last line
 

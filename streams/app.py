@@ -1,0 +1,104 @@
+"""The Faust app: one topic, one agent, one task that folds micro-batches and acknowledges them.
+
+Faust gives membership, rebalance, seek, commit and lifecycle. It keeps no state: no tables, no changelogs.
+A rebalance of any kind starts a new epoch: what was fetched and what was cached is forgotten, since Faust
+rewinds even the partitions that it keeps, and another worker may have written meanwhile.
+"""
+
+import asyncio
+from typing import Final
+
+import faust
+import structlog
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+
+from streams.batches import Folder
+from streams.intake import App, Consumer
+from streams.offsets import Buffer, Limits
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS: Final = 5.0
+"""How long a worker that was asked to stop may finish the micro-batch in flight."""
+
+
+def build(brokers: str, topic: str, group: str, folder: Folder, limits: Limits) -> App:
+    """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation."""
+    app = App(
+        group,
+        broker=[f"kafka://{broker}" for broker in brokers.split(",")],
+        broker_session_timeout=6.0,  # the least a broker allows by default: a dead worker is replaced in 6 s
+        broker_heartbeat_interval=1.0,
+        broker_rebalance_timeout=10.0,
+        broker_request_timeout=10.0,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,  # True hangs stop and rebalance while a message is unacknowledged
+        store="memory://",
+        table_standby_replicas=0,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+    app.buffer = Buffer(limits)
+    app.drained = asyncio.Event()
+    source = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    @app.agent(source, supervisor_strategy=CrashingSupervisor)
+    async def dossiers(stream: faust.StreamT[bytes]) -> None:
+        # Keeps the topic subscribed; its messages drain into the buffer instead (streams/intake.py).
+        async for _ in stream:
+            pass
+
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # faust's signals are typed for any sender
+    async def on_revoked(_app: App, revoked: set[TP], **_: object) -> None:
+        app.buffer.new_epoch()
+        log.info("partitions revoked", count=len(revoked), epoch=app.buffer.epoch)
+
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # as above
+    async def on_assigned(_app: App, assigned: set[TP], **_: object) -> None:
+        log.info("partitions assigned", count=len(assigned), epoch=app.buffer.epoch)
+
+    @app.task
+    async def fold() -> None:
+        await _fold(app, folder, topic)
+
+    return app
+
+
+async def _fold(app: App, folder: Folder, topic: str) -> None:
+    epoch = -1
+    while batch := await app.buffer.next_batch():
+        if batch.epoch != epoch:
+            folder.drop()
+            epoch = batch.epoch
+        offsets = await folder.take(batch.messages)
+        # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
+        if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
+            await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
+    app.drained.set()
+
+
+async def run(app: App, stop: asyncio.Event) -> None:
+    """Run the app until `stop` is set or it crashes; the crash's own exception is raised."""
+    await app.start()
+    log.info("worker ready", group=app.conf.id)
+    while not stop.is_set() and not app.crashed:
+        try:
+            async with asyncio.timeout(0.2):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    reason = app.crash_reason if app.crashed else None
+    if reason is None:
+        app.buffer.close()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await app.drained.wait()
+        except TimeoutError:
+            log.info("stopped in the middle of a micro-batch; it will be taken again")
+    await app.stop()
+    if reason is not None:
+        raise reason

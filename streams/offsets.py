@@ -1,0 +1,123 @@
+"""Between fetching and folding: a bounded buffer of messages, and which offsets may be expected.
+
+An *epoch* is the time between two rebalances. Messages of an ended epoch are thrown away: they will be
+fetched again, by this worker or by another, from the last acknowledged offset.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from rates.failures import Fatal
+from streams.batches import Message
+
+
+class Limits(NamedTuple):
+    """When a micro-batch is due: by messages' bytes, by their number, by the age of the first (seconds).
+
+    `buffered_bytes` bounds what is fetched and not yet taken.
+    """
+
+    bytes: int = 8 * 1024 * 1024
+    messages: int = 20_000
+    age: float = 0.25
+    buffered_bytes: int = 24 * 1024 * 1024
+
+
+class Batch(NamedTuple):
+    epoch: int
+    messages: list[Message]
+
+
+class Buffer:
+    """Holds fetched messages until a micro-batch is due; offering waits while it is full."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._messages: list[Message] = []
+        self._bytes = 0
+        self._since = 0.0
+        self._expected: dict[int, int] = {}
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closed = False
+        self.epoch = 0
+
+    def close(self) -> None:
+        """Take nothing more and give nothing more: the worker is asked to stop."""
+        self._closed = True
+        self._clear()
+        self._changed.set()
+
+    def new_epoch(self) -> None:
+        """Begin after a rebalance: everything not yet taken is forgotten."""
+        self.epoch += 1
+        self._clear()
+        self._expected.clear()
+
+    async def offer(self, fetched: Mapping[int, Sequence[Message]], epoch: int) -> None:
+        """Add fetched messages by partition; waits for room first. Those of an ended epoch are ignored."""
+        await self._room.wait()
+        if epoch != self.epoch or self._closed:
+            return
+        for partition, messages in fetched.items():
+            expected = self._expected.get(partition, -1)
+            fresh = [message for message in messages if message.offset >= expected]
+            if not fresh:
+                continue
+            if expected >= 0 and fresh[0].offset != expected:
+                msg = (
+                    f"partition {partition} jumps from offset {expected} to {fresh[0].offset}: the topic was "
+                    "compacted, truncated or written by transactions; nothing was acknowledged. "
+                    "Next: motcua doctor"
+                )
+                raise Fatal(msg)
+            self._expected[partition] = fresh[-1].offset + 1
+            if not self._messages:
+                self._since = asyncio.get_running_loop().time()
+            self._messages.extend(fresh)
+            self._bytes += sum(message.size for message in fresh)
+        if self._bytes >= self._limits.buffered_bytes:
+            self._room.clear()
+        self._changed.set()
+
+    async def next_batch(self) -> Batch | None:
+        """The next micro-batch, as soon as one is due; None once the buffer is closed."""
+        loop = asyncio.get_running_loop()
+        while not self._closed:
+            if not self._messages:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            left = self._since + self._limits.age - loop.time()
+            if left <= 0 or self._bytes >= self._limits.bytes or len(self._messages) >= self._limits.messages:
+                return self._cut()
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+        return None
+
+    def _cut(self) -> Batch:
+        size = count = 0
+        for message in self._messages:
+            if count and (size + message.size > self._limits.bytes or count >= self._limits.messages):
+                break
+            size += message.size
+            count += 1
+        batch = Batch(self.epoch, self._messages[:count])
+        rest = self._messages[count:]
+        since = self._since
+        self._clear()
+        self._messages, self._since = rest, since
+        self._bytes = sum(message.size for message in rest)
+        if self._bytes >= self._limits.buffered_bytes:
+            self._room.clear()
+        return batch
+
+    def _clear(self) -> None:
+        self._messages = []
+        self._bytes = 0
+        self._room.set()
