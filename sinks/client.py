@@ -1,0 +1,145 @@
+"""The one place that connects to ClickHouse, and the one where its errors get their names.
+
+Every error of the driver leaves here as `Retry` (the database is away, or refuses for now) or `Fatal` (the
+statement, the schema or the rights are wrong, so trying again cannot help). The table is `RETRIED`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+from rates.failures import Fatal, Retry
+
+RETRIED: Final = {
+    159: "timeout exceeded",
+    164: "read-only for now",
+    202: "too many simultaneous queries",
+    203: "no free connection",
+    209: "socket timeout",
+    210: "network error",
+    236: "aborted",
+    241: "memory limit exceeded",
+    242: "table is read-only",
+    243: "not enough space",
+    252: "too many parts",
+    279: "all connection tries failed",
+    319: "unknown status of insert",
+    394: "query was cancelled",
+    425: "system error",
+    473: "deadlock avoided",
+    734: "uncompressed cache: too many files",
+    999: "keeper away",
+}
+"""ClickHouse error codes that pass by themselves. 252 alone is two errors, see `failure`."""
+
+
+def failure(error: Exception) -> Retry | Fatal:
+    """The failure that a driver's error means."""
+    code = error.code if isinstance(error, Error) else None
+    text = str(error).strip().split("\n", 1)[0][:500]
+    if code is None:
+        # Without a code the answer never came: a connection refused, cut or timed out.
+        return Retry("clickhouse", text or type(error).__name__)
+    if code == 252 and "partitions for single INSERT" in str(error):
+        msg = f"one insert touches too many partitions: {text}. Next: split it by the cohort's year"
+        return Fatal(msg)
+    if code in RETRIED:
+        return Retry("clickhouse", f"{RETRIED[code]} ({code}): {text}")
+    return Fatal(f"ClickHouse refuses, code {code}: {text}. Next: motcua doctor")
+
+
+class Database:
+    """A ClickHouse database: statements, Arrow in and out. Raises `Retry` and `Fatal`, nothing else."""
+
+    def __init__(self, client: AsyncClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    async def run(self, statement: str) -> None:
+        """A statement without an answer."""
+        async with _translated():
+            await self._client.command(statement)
+
+    async def insert(self, table: str, columns: Mapping[str, pa.Array]) -> None:
+        """Rows by column, as one insert."""
+        async with _translated():
+            await self._client.insert_arrow(table, pa.table(dict(columns)), database=self.name)
+
+    async def arrow(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        async with _translated():
+            return await self._client.query_arrow(
+                query, parameters=dict(parameters or {}), settings=_BIG, use_strings=True
+            )
+
+    async def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """The answer as dictionaries, by column name."""
+        async with _translated():
+            result = await self._client.query(query, parameters=dict(parameters or {}), settings=_BIG)
+            return list(result.named_results())
+
+    async def value(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:
+        """The first value of the answer, or None."""
+        found = await self.rows(query, parameters)
+        return next(iter(found[0].values())) if found else None
+
+    async def exists(self) -> bool:
+        name = {"name": self.name}
+        query = "SELECT count() FROM system.databases WHERE name = {name:String}"
+        return bool(await self.value(query, name))
+
+
+_BIG: Final = {"max_query_size": 64 * 1024 * 1024}
+"""A micro-batch names the cohorts it misses in the text of its query."""
+
+
+@asynccontextmanager
+async def connect(
+    url: str, database: str, *, user: str = "", password: str = "", settings: Mapping[str, Any] | None = None
+) -> AsyncIterator[Database]:
+    """A database by the URL of its HTTP interface. The database itself need not exist yet."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        msg = f"{url!r} is no ClickHouse address; it looks like http://127.0.0.1:8123. Next: motcua config"
+        raise Fatal(msg)
+    async with _translated():
+        client = await clickhouse_connect.get_async_client(
+            host=parts.hostname,
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            interface=parts.scheme,
+            username=user or None,
+            password=password,
+            compress=False,  # on loopback compression only costs
+            autogenerate_session_id=False,
+            connect_timeout=5,
+            send_receive_timeout=120,
+            query_retries=0,  # whether to try again is decided above, where nothing can be lost
+            settings=dict(settings or {}),
+        )
+    client.database = database
+    try:
+        yield Database(client, database)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (ClickHouseError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise failure(error) from error
+
+
+def strings(values: Sequence[str]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def uints(values: Sequence[int], bits: int) -> pa.Array:
+    return pa.array(values, {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}[bits])

@@ -1,0 +1,150 @@
+"""Questions that the command line asks of the database: rates, the dossiers behind them, how far data go.
+
+Rates are sums over the `rates_*` views, so counts are pooled and no ratio is ever averaged.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from rates.definitions import FORMS, Definition, Form
+from rates.tallies import BASES, BIT, SYSTEMS
+from sinks.client import Database
+from sinks.migrate import body, named
+
+GROUPS: Final = ("unit", "body", "day", "month", "system")
+
+
+class Period(NamedTuple):
+    """Days `YYYY-MM-DD`, inclusive at both ends; "" for no limit."""
+
+    first: str = ""
+    last: str = ""
+
+
+class Scope(NamedTuple):
+    """Whose dossiers; "" for all."""
+
+    unit: str = ""
+    body: str = ""
+
+
+async def rates(
+    database: Database,
+    definitions: Sequence[Definition],
+    forms: Sequence[Form] = FORMS,
+    by: Sequence[str] = (),
+    period: Period = Period(),
+) -> list[dict[str, Any]]:
+    """Rates as `motcua rates --json` lists them: numerator, denominator, and their ratio or None for 0/0.
+
+    One row for each group in which either count is above 0; without `by`, one row in any case.
+    """
+    rows: list[dict[str, Any]] = []
+    for definition in definitions:
+        keys = "".join(f"{_GROUP.get(group, group)} AS g_{group}, " for group in by)
+        grouped = "GROUP BY " + ", ".join(f"g_{group}" for group in by) if by else ""
+        found = await database.rows(
+            f"SELECT {keys}sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, "
+            f"sum(denominator) AS total FROM {definition.view} WHERE {_within('day', period)} {grouped}",
+            period._asdict(),
+        )
+        for row in found:
+            for form in forms:
+                numerator, denominator = int(row[form]), int(row["total"])
+                if by and not numerator and not denominator:
+                    continue
+                rows.append(
+                    {
+                        "definition": definition.id,
+                        "form": form,
+                        "basis": definition.basis,
+                        **{group: row[f"g_{group}"] for group in by},
+                        "numerator": numerator,
+                        "denominator": denominator,
+                        "rate": numerator / denominator if denominator else None,
+                    }
+                )
+    rows.sort(key=lambda row: (row["definition"], row["form"], *(row[group] for group in by)))
+    return rows
+
+
+async def complete_to(database: Database) -> int | None:
+    """Up to when the figures are complete: the minimum over partitions, seconds since 1970 UTC."""
+    found = await database.rows(
+        "SELECT toUInt32(min(complete_to)) AS complete, count() AS partitions FROM progress FINAL "
+        "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
+    )
+    return int(found[0]["complete"]) if found[0]["partitions"] else None
+
+
+async def reached(database: Database) -> dict[int, int]:
+    """The version that each partition is durable to."""
+    rows = await database.rows("SELECT partition, version FROM progress FINAL")
+    return {row["partition"]: row["version"] for row in rows}
+
+
+async def dossiers(
+    database: Database,
+    definition: Definition | None,
+    form: Form = "reported",
+    scope: Scope = Scope(),
+    period: Period = Period(),
+    *,
+    missing: bool = False,
+    limit: int = 0,
+) -> list[dict[str, Any]]:
+    """The dossiers in a rate's denominator, each with whether it `counts` in the numerator.
+
+    `missing`: those in the denominator alone. Without a definition, every received dossier. `limit` 0: all.
+    """
+    basis = definition.basis if definition else BASES[0]
+    denominator = BIT[definition.denominator if definition else "received"]
+    numerator = BIT[definition.tally(form) if definition else "received"]
+    day = f"{basis}_day"
+    conditions = [f"bitTest(mask, {denominator})", f"{day} > toDate(0)", _within(day, period)]
+    if scope.unit:
+        conditions.append("unit = {unit:String}")
+    if scope.body:
+        conditions.append(f"{body(day)} = {{body:String}}")
+    if missing:
+        conditions.append(f"NOT bitTest(mask, {numerator})")
+    found = await database.rows(
+        f"SELECT number, toString(unit) AS unit_code, {body(day)} AS body_code, "
+        f"{named(SYSTEMS, 'd.system')} AS system_name, toString(procedure) AS procedure_code, "
+        f"toString(sector) AS sector_code, status, {_time('received')}, {_time('completed')}, "
+        f"{_time('due')}, toString({day}) AS counted_day, bitTest(mask, {numerator}) AS counts "
+        f"FROM dossiers AS d FINAL WHERE {' AND '.join(conditions)} ORDER BY {day}, number "
+        f"{f'LIMIT {limit:d}' if limit else ''} SETTINGS do_not_merge_across_partitions_select_final = 1",
+        {**period._asdict(), **scope._asdict()},
+    )
+    return [
+        {
+            "number": row["number"],
+            "unit": row["unit_code"],
+            "body": row["body_code"],
+            "system": row["system_name"],
+            "procedure": row["procedure_code"],
+            "sector": row["sector_code"],
+            "status": row["status"],
+            "received": row["received_text"] or None,
+            "completed": row["completed_text"] or None,
+            "due": row["due_text"] or None,
+            "day": row["counted_day"],
+            "counts": bool(row["counts"]),
+        }
+        for row in found
+    ]
+
+
+def _time(column: str) -> str:
+    shown = f"formatDateTime(d.{column}, '%Y-%m-%dT%H:%i:%S+07:00', 'Asia/Ho_Chi_Minh')"
+    return f"if(toUInt32(d.{column}) = 0, '', {shown}) AS {column}_text"
+
+
+_GROUP: Final = {"unit": "toString(unit)", "day": "toString(day)"}
+
+
+def _within(day: str, period: Period) -> str:
+    first = f"{day} >= {{first:Date}}" if period.first else "true"
+    last = f"{day} <= {{last:Date}}" if period.last else "true"
+    return f"{first} AND {last}"
