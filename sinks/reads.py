@@ -28,12 +28,16 @@ class Scope(NamedTuple):
     body: str = ""
 
 
+ALWAYS: Final = Period()
+EVERYWHERE: Final = Scope()
+
+
 async def rates(
     database: Database,
     definitions: Sequence[Definition],
     forms: Sequence[Form] = FORMS,
     by: Sequence[str] = (),
-    period: Period = Period(),
+    period: Period = ALWAYS,
 ) -> list[dict[str, Any]]:
     """Rates as `motcua rates --json` lists them: numerator, denominator, and their ratio or None for 0/0.
 
@@ -87,8 +91,8 @@ async def dossiers(
     database: Database,
     definition: Definition | None,
     form: Form = "reported",
-    scope: Scope = Scope(),
-    period: Period = Period(),
+    scope: Scope = EVERYWHERE,
+    period: Period = ALWAYS,
     *,
     missing: bool = False,
     limit: int = 0,
