@@ -148,7 +148,7 @@ def named(names: tuple[str, ...], index: str) -> str:
 
 
 def views() -> Iterator[str]:
-    """The views that everything reads: all tallies with names and bodies, and one for each definition."""
+    """The views that everything reads: tallies by name and body, one for each definition, and the rest."""
     yield (
         "CREATE OR REPLACE VIEW counts AS SELECT "
         f"unit, {body('day')} AS body, {named(SYSTEMS, 't.system')} AS system, "
@@ -158,6 +158,23 @@ def views() -> Iterator[str]:
     )
     for definition in DEFINITIONS:
         yield _view(definition)
+    contributions = ", ".join(f"bitTest(d.mask, {bit}) AS {tally}" for bit, tally in enumerate(TALLIES))
+    yield (
+        "CREATE OR REPLACE VIEW dossiers_named AS SELECT "
+        f"number, unit, {named(SYSTEMS, 'd.system')} AS system, procedure, sector, status, "
+        "d.received AS received_at, d.completed AS completed_at, d.due AS due_at, "
+        f"received_day, completed_day, due_day, {contributions} FROM dossiers AS d FINAL "
+        "SETTINGS do_not_merge_across_partitions_select_final = 1"
+    )
+    yield (
+        "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, reason, field, received_at "
+        "FROM dead_letters FINAL"
+    )
+    yield (
+        "CREATE OR REPLACE VIEW freshness AS SELECT partition, version, received_at, complete_to "
+        "FROM progress FINAL "
+        "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
+    )
 
 
 def _view(definition: Definition) -> str:
