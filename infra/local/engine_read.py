@@ -1,0 +1,96 @@
+"""A statement's answer, in pieces.
+
+A SELECT whose format has no global header or footer is streamed from the engine, whatever its size, in
+constant memory; any other statement is run whole. An empty Native answer is a header block with names and
+types, as a server sends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from infra.local.engine_errors import BAD_ARGUMENTS, EngineError
+from infra.local.engine_native import header
+from infra.local.engine_session import Session
+from infra.local.engine_statement import READS, SELECTS, Statement
+
+# In other formats every piece of the engine would carry a header of its own.
+_STREAMED = frozenset({
+    "native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary", "jsoneachrow", "ndjson",
+    "jsonlines", "jsoncompacteachrow", "lineasstring",
+})  # fmt: skip
+
+
+class Answer:
+    """One statement on one session. `gather` until it is done; then, whatever happened, `close`."""
+
+    def __init__(
+        self, session: Session, statement: Statement, fmt: str, parameters: Mapping[str, str]
+    ) -> None:
+        self._session = session
+        self._statement = statement
+        self._parameters = parameters
+        self._begun = False
+        self._streaming = False
+        self._bytes = 0
+        self.format = statement.format or fmt
+        self.rows_read = 0
+        self.bytes_read = 0
+        self.rows = 0
+
+    def gather(self, limit: int) -> tuple[bytes, bool]:
+        """The next bytes, about `limit` of them, and whether they are the last."""
+        if not self._begun:
+            self._begun = True
+            self._session.check(self._statement.text, self._statement.verb)
+            whole = self._start()
+            if whole is not None:
+                return whole, True
+        pieces: list[bytes] = []
+        size = 0
+        while size < limit:
+            piece = self._session.fetch()
+            if piece is None:
+                if not self._bytes:
+                    return self._empty(), True
+                return b"".join(pieces), True
+            pieces.append(piece)
+            size += len(piece)
+            self._bytes += len(piece)
+        return b"".join(pieces), False
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _start(self) -> bytes | None:
+        """Begin to stream; or, where the engine does not, the whole answer."""
+        if self._statement.verb in SELECTS and self.format.lower() in _STREAMED:
+            try:
+                self._session.start(self._statement.text, self.format, self._parameters)
+            except EngineError as error:
+                if error.code != BAD_ARGUMENTS or "Streaming query is not supported" not in error.text:
+                    raise
+            else:
+                return None
+        result = self._session.run(self._statement.text, self.format, self._parameters)
+        self.rows, self.rows_read, self.bytes_read = result.rows, result.rows_read, result.bytes_read
+        return result.data or self._empty()
+
+    def _empty(self) -> bytes:
+        if self.format.lower() != "native" or self._statement.verb not in READS:
+            return b""
+        return header(self._columns())
+
+    def _columns(self) -> list[tuple[str, str]]:
+        """Names and types. DESCRIBE only analyses; what it does not take is run once more for its JSON."""
+        if self._statement.verb in SELECTS:
+            described = f"DESCRIBE TABLE (\n{self._statement.text}\n)"
+            try:
+                rows = self._session.run(described, "JSONCompactEachRow", self._parameters).data
+            except EngineError:
+                pass
+            else:
+                return [(name, kind) for name, kind, *_ in map(json.loads, rows.splitlines())]
+        again = self._session.run(self._statement.text, "JSONCompact", self._parameters).data
+        return [(column["name"], column["type"]) for column in json.loads(again)["meta"]] if again else []

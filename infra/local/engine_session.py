@@ -1,0 +1,217 @@
+"""The engine in this process, and a session of it for each request.
+
+A session is a chDB connection: opening one costs 0.15 ms, so each request gets its own, prepared with its
+database and settings, and nothing a statement does can leak into the next request. Sessions run side by
+side; within one, calls queue. A reader's session refuses writes and whatever reaches outside the engine's
+own tables, and has caps of its own. Every refusal of the engine comes out as an EngineError.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chdb import _chdb as _untyped_chdb
+
+from infra.local.engine_errors import BAD_ARGUMENTS, SYNTAX_ERROR, UNKNOWN_DATABASE, EngineError
+from infra.local.engine_reader import Bounds
+from infra.local.engine_statement import SELECTS
+
+_chdb: Any = _untyped_chdb
+
+HOME = "motcua"
+_DATABASE = re.compile(r"[\w.-]+")
+_READER_TIME_S = 60
+# What makes a writer's statement worth a second parse.
+_SUSPECT = re.compile(r";|\bdefault\b|\bOUTFILE\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Memory in bytes: of the whole engine, of one writer's statement, of one reader's query."""
+
+    server: int
+    query: int
+    reader: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole result and what it cost."""
+
+    data: bytes
+    rows: int
+    rows_read: int
+    bytes_read: int
+
+
+class Engine:
+    """The one engine of this process, on one data directory."""
+
+    def __init__(self, directory: Path, caps: Caps) -> None:
+        # Its handlers would take SIGTERM and crash signals away from this process.
+        _chdb.set_signal_handlers_enabled(0)
+        backups = directory / "backups"
+        backups.mkdir(parents=True, exist_ok=True)
+        self._caps = caps
+        self._address = (
+            f"{directory}?max_server_memory_usage={caps.server}&backups.allowed_path={backups}"
+            f"&mark_cache_size={caps.server // 8}"
+        )
+        # The engine lives as long as one connection is open.
+        self._keeper = Session(_connect(self._address))
+        self._close_default()
+        self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {HOME} ENGINE = Atomic", "Null")
+        self.version = self._keeper.run("SELECT version()", "TSV").data.decode().strip()
+        names = self._keeper.run("SELECT name FROM system.table_functions", "TSV").data.decode().split()
+        self._bounds = Bounds.around(names)
+
+    def _close_default(self) -> None:
+        """At each start chDB's own `default` reads any file by its name; without a `default` no connection
+        opens. The Dictionary engine holds no tables, so it stays empty and is closed again next time."""
+        tables = self._keeper.run("SELECT count() FROM system.tables WHERE database = 'default'", "TSV").data
+        if int(tables):
+            raise EngineError.refused(
+                BAD_ARGUMENTS, "BAD_ARGUMENTS", "the database `default` of this data directory holds tables"
+            )
+        self._keeper.run("DROP DATABASE default", "Null")
+        self._keeper.run("CREATE DATABASE default ENGINE = Dictionary", "Null")
+
+    def session(self, *, database: str, settings: Mapping[str, str], reader: bool) -> Session:
+        """A session for one request. Settings are the client's; a reader's cannot raise its caps."""
+        name = database or HOME
+        if not _DATABASE.fullmatch(name):
+            raise EngineError.refused(
+                UNKNOWN_DATABASE, "UNKNOWN_DATABASE", f"Database {name} does not exist."
+            )
+        cap = self._caps.reader if reader else self._caps.query
+        address = f"{self._address}&database={name}&max_memory_usage={cap}"
+        if reader:
+            address += f"&max_execution_time={_READER_TIME_S}&max_threads=2"
+        session = Session(_connect(address), self._bounds if reader else None)
+        try:
+            wanted = {k: v for k, v in settings.items() if not (reader and "memory" in k)}
+            if reader:
+                wanted["readonly"] = "1"
+            if wanted:
+                session.run("SET " + ", ".join(f"{k} = {_quoted(v)}" for k, v in wanted.items()), "Null")
+        except EngineError:
+            session.close()
+            raise
+        return session
+
+    def close(self) -> None:
+        self._keeper.close()
+
+
+class Session:
+    """One connection. Calls may come from any thread; they queue."""
+
+    def __init__(self, connection: Any, bounds: Bounds | None = None) -> None:
+        self._connection = connection
+        self._bounds = bounds
+        self._turn = threading.Lock()
+        self._open: Any = None  # the streamed result or the insert under way
+        self._closed = False
+
+    def check(self, sql: str, verb: str) -> None:
+        """Refuse what a server refuses over HTTP, and what a reader may not ask."""
+        if self._bounds is None and not _SUSPECT.search(sql):
+            return
+        report = self._connection.classify_query(sql, "default")
+        if report["statement_count"] > 1:
+            raise EngineError.refused(
+                SYNTAX_ERROR, "SYNTAX_ERROR", "Multi-statements are not allowed: send them one by one."
+            )
+        if report["changes_database_lifecycle"] and report["writes_only_target_database"]:
+            raise EngineError.refused(
+                BAD_ARGUMENTS, "BAD_ARGUMENTS", "Database default stays as it is: use one of your own."
+            )
+        kind = report["query_class"].name
+        if kind == "CONTROL" and verb in SELECTS:
+            raise EngineError.refused(BAD_ARGUMENTS, "BAD_ARGUMENTS", "INTO OUTFILE is not allowed.")
+        if self._bounds is not None:
+            self._bounds.check(sql, kind)
+
+    def run(self, sql: str, fmt: str, parameters: Mapping[str, str] | None = None) -> Result:
+        with self._turn:
+            try:
+                result = self._connection.query(sql, fmt, params=dict(parameters or {}))
+            except RuntimeError as error:
+                raise EngineError.from_engine(error) from None
+            return Result(
+                bytes(result.bytes()),
+                result.rows_read(),
+                result.storage_rows_read(),
+                result.storage_bytes_read(),
+            )
+
+    def start(self, sql: str, fmt: str, parameters: Mapping[str, str]) -> None:
+        """Begin a streamed SELECT; `fetch` brings its pieces."""
+        with self._turn:
+            try:
+                self._open = self._connection.send_query(sql, fmt, params=dict(parameters))
+            except RuntimeError as error:
+                raise EngineError.from_engine(error) from None
+
+    def fetch(self) -> bytes | None:
+        """The next piece of the streamed result, None after the last."""
+        with self._turn:
+            if self._closed or self._open is None:
+                return None
+            try:
+                piece = self._connection.streaming_fetch_result(self._open)
+            except RuntimeError as error:
+                self._open = None
+                raise EngineError.from_engine(error) from None
+            if piece is None or piece.rows_read() == 0:
+                self._open = None
+                return None
+            return bytes(piece.bytes())
+
+    def begin_insert(self, sql: str, fmt: str) -> None:
+        with self._turn:
+            try:
+                self._open = self._connection.send_insert(sql, fmt)
+            except RuntimeError as error:
+                raise EngineError.from_engine(error) from None
+
+    def append(self, data: bytes) -> None:
+        with self._turn:
+            try:
+                self._connection.insert_append(self._open, data)
+            except RuntimeError as error:
+                raise EngineError.from_engine(error) from None
+
+    def commit(self) -> tuple[int, int]:
+        """End the insert; rows and bytes written."""
+        with self._turn:
+            insert, self._open = self._open, None
+            try:
+                done = self._connection.insert_done(insert)
+            except RuntimeError as error:
+                raise EngineError.from_engine(error) from None
+            return done.rows_written(), done.bytes_written()
+
+    def close(self) -> None:
+        """Give the connection back; a result or an insert under way is given up."""
+        with self._turn:
+            if not self._closed:
+                self._closed = True
+                self._open = None
+                self._connection.close()
+
+
+def _connect(address: str) -> Any:
+    try:
+        return _chdb.connect(address)
+    except RuntimeError as error:
+        raise EngineError.from_engine(error) from None
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
