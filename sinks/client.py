@@ -75,13 +75,13 @@ class Database:
     async def arrow(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
         async with _translated():
             return await self._client.query_arrow(
-                query, parameters=dict(parameters or {}), settings=_BIG, use_strings=True
+                query, parameters=_named(query, parameters), settings=_BIG, use_strings=True
             )
 
     async def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
         """The answer as dictionaries, by column name."""
         async with _translated():
-            result = await self._client.query(query, parameters=dict(parameters or {}), settings=_BIG)
+            result = await self._client.query(query, parameters=_named(query, parameters), settings=_BIG)
             return list(result.named_results())
 
     async def value(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:
@@ -135,6 +135,11 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except (ClickHouseError, aiohttp.ClientError, OSError, TimeoutError) as error:
         raise failure(error) from error
+
+
+def _named(query: str, parameters: Mapping[str, object] | None) -> dict[str, object]:
+    """The parameters that a query names. Given others, the driver would read its percent signs as formats."""
+    return {name: value for name, value in (parameters or {}).items() if f"{{{name}:" in query}
 
 
 def strings(values: Sequence[str]) -> pa.Array:

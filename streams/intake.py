@@ -25,7 +25,7 @@ class Consumer(driver.Consumer):
     """Faust's consumer, draining into `App.buffer`."""
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
-        app = cast(App, self.transport.app)
+        app = cast("App", self.transport.app)
         buffer = app.buffer
         try:
             while not (self.should_stop or fetcher.should_stop):

@@ -1,4 +1,4 @@
-"""A store in memory that behaves as the database does: of each key the row with the highest version stands."""
+"""A store in memory that behaves as the database does: of a key the row with the highest version stands."""
 
 from collections.abc import Collection, Mapping, Sequence
 

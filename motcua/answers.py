@@ -1,0 +1,168 @@
+"""Commands that answer: rates, the dossiers behind them, the scoreboard, settings, what is there."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from motcua import clock
+from motcua.cli import Json, app, ask, day, given, settings, show, wrong
+from motcua.settings import origins
+from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
+
+_FORMS: Final[dict[str, tuple[Form, ...]]] = {"reported": ("reported",), "clean": ("clean",), "both": FORMS}
+
+From = Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First day, inclusive.")]
+To = Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, inclusive.")]
+Id = Annotated[str, typer.Option("--definition", metavar="ID", help="ER-766-DOC, …")]
+
+
+@app.command()
+def rates(
+    definition_id: Id = "",
+    form: Annotated[str, typer.Option(help="reported, clean or both.")] = "reported",
+    by: Annotated[str, typer.Option(metavar="unit,body,day,month,system")] = "",
+    first: From = "",
+    last: To = "",
+    as_json: Json = False,
+) -> None:
+    """Electronic-result rates, with numerator and denominator."""
+    from sinks import reads
+
+    wanted = (_definition(definition_id),) if definition_id else DEFINITIONS
+    forms = _form(form)
+    groups = tuple(group for group in by.split(",") if group)
+    for group in groups:
+        if group not in reads.GROUPS or groups.count(group) > 1:
+            msg = f"--by takes each of {','.join(reads.GROUPS)} at most once, not {by!r}"
+            raise wrong(msg)
+    period = reads.Period(day(first, "--from"), day(last, "--to"))
+
+    async def question(database: Any) -> tuple[int | None, list[dict[str, Any]]]:
+        complete = await reads.complete_to(database)
+        return complete, await reads.rates(database, wanted, forms, groups, period)
+
+    complete, rows = ask(question)
+    complete_to = clock.iso(complete) if complete is not None else None
+    if as_json:
+        show({"complete_to": complete_to, "rows": rows})
+        return
+    _print(rows, f"complete to {complete_to or '–'}")
+
+
+@app.command()
+def dossiers(
+    unit: Annotated[str, typer.Option(metavar="CODE")] = "",
+    body: Annotated[str, typer.Option(metavar="CODE")] = "",
+    first: From = "",
+    last: To = "",
+    definition_id: Id = "",
+    form: Annotated[str, typer.Option(help="reported or clean.")] = "reported",
+    missing: Annotated[bool, typer.Option(help="Those in the denominator alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The dossiers behind a number: those in the denominator, each with whether it `counts` above."""
+    from sinks import reads
+
+    if missing and not definition_id:
+        raise wrong("--missing needs a --definition: what is missing depends on it")
+    forms = _form(form)
+    if len(forms) != 1:
+        raise wrong("--form takes reported or clean here")
+    found = _definition(definition_id) if definition_id else None
+    scope = reads.Scope(unit, body)
+    period = reads.Period(day(first, "--from"), day(last, "--to"))
+
+    async def question(database: Any) -> list[dict[str, Any]]:
+        return await reads.dossiers(database, found, forms[0], scope, period, missing=missing)
+
+    rows = ask(question)
+    if as_json:
+        show({"rows": rows})
+        return
+    _print(rows, f"{len(rows)} dossiers")
+
+
+@app.command()
+def scoreboard(as_json: Json = False) -> None:
+    """The figures of the October 2023 report, published and recomputed; exit 1 if one differs."""
+    import msgspec
+
+    from dashboards.scoreboard import scoreboard as figures_of
+    from sinks import reference
+
+    async def question(database: Any) -> list[Any]:
+        return await figures_of(database, await reference.load(database))
+
+    figures = ask(question)
+    if as_json:
+        show({"rows": [msgspec.to_builtins(figure) for figure in figures]})
+    else:
+        table = Table(title="October 2023 report, ER-766-DOC as reported")
+        for column in ("figure", "published", "recomputed", "numerator", "denominator", "agrees"):
+            table.add_column(column, justify="left" if column == "figure" else "right")
+        for figure in figures:
+            table.add_row(
+                f"{figure.label_en}",
+                figure.published,
+                figure.recomputed,
+                f"{figure.numerator:,}",
+                f"{figure.denominator:,}",
+                "yes" if figure.agrees else "NO",
+            )
+        Console().print(table)
+    if not all(figure.agrees for figure in figures):
+        raise typer.Exit(1)
+
+
+@app.command()
+def config(as_json: Json = False) -> None:
+    """Every setting with its value and where that came from."""
+    settings()
+    rows = origins(given)
+    if as_json:
+        show({"rows": [dict(zip(("name", "value", "origin", "meaning"), row, strict=True)) for row in rows]})
+        return
+    table = Table("setting", "value", "origin", "meaning")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _definition(identifier: str) -> Definition:
+    try:
+        return definition(identifier)
+    except LookupError as error:
+        raise wrong(str(error)) from None
+
+
+def _form(form: str) -> tuple[Form, ...]:
+    if form not in _FORMS:
+        msg = f"--form takes reported, clean or both, not {form!r}"
+        raise wrong(msg)
+    return _FORMS[form]
+
+
+def _print(rows: list[dict[str, Any]], caption: str) -> None:
+    table = Table(caption=caption)
+    for name in rows[0] if rows else ("nothing yet",):
+        numeric = name in ("numerator", "denominator", "rate", "status")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_shown(name, value) for name, value in row.items()))
+    Console().print(table)
+
+
+def _shown(name: str, value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{100 * value:.2f} %"
+        case bool():
+            return "yes" if value else "no"
+        case int() if name in ("numerator", "denominator"):
+            return f"{value:,}"
+        case _:
+            return str(value)

@@ -1,0 +1,125 @@
+"""The commands. Each is thin: read options, ask the wiring, print.
+
+Exit codes: 0 done, 1 the answer is "no", 2 wrong use, 3 something needed is away. With `--json` stdout holds
+one JSON document and nothing else; progress and logs go to stderr.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+
+from infra.local.trouble import Trouble
+from motcua.settings import Settings, load
+from rates.failures import Fatal, Retry
+from rates.sheets import RegisterError
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Exact, explained, live electronic-result rates for one-stop shops.",
+)
+given: dict[str, Any] = {}
+
+
+@app.callback()
+def options(
+    data_dir: Annotated[Path | None, typer.Option(help="All that the embedded stack writes.")] = None,
+    kafka: Annotated[str | None, typer.Option(help="Kafka brokers, host:port[,…].")] = None,
+    clickhouse: Annotated[str | None, typer.Option(help="ClickHouse's HTTP interface.")] = None,
+    database: Annotated[str | None, typer.Option(help="The ClickHouse database.")] = None,
+    topic: Annotated[str | None, typer.Option(help="The Kafka topic.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Options here override MOTCUA_… variables, which override motcua.toml."""
+    given.update(
+        data_dir=data_dir,
+        kafka=kafka,
+        clickhouse=clickhouse,
+        database=database,
+        topic=topic,
+        log_level=log_level,
+    )
+
+
+def main() -> None:
+    """The process boundary: every failure becomes a last line on stderr and an exit code."""
+    try:
+        app()
+    except Trouble as trouble:
+        _end(str(trouble), trouble.code)
+    except Retry as away:
+        _end(str(away), 3)
+    except Fatal as fatal:
+        _end(str(fatal), 1)
+    except RegisterError as error:
+        _end(f"{error}. Nothing was loaded", 2)
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+
+
+def _end(line: str, code: int) -> None:
+    typer.echo(f"motcua: {line}", err=True)
+    sys.exit(code)
+
+
+def settings() -> Settings:
+    from motcua.wiring import configure_log
+
+    found = load(given)
+    configure_log(found.log_level)
+    return found
+
+
+def say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def show(document: dict[str, Any]) -> None:
+    """The one JSON document of a `--json` answer."""
+    import msgspec
+
+    sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+
+
+def wrong(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message)
+
+
+def ask(question: Callable[[Any], Awaitable[T]]) -> T:
+    """Put a question to the migrated database of these settings."""
+    from motcua.wiring import migrated
+
+    async def asked() -> T:
+        async with migrated(settings()) as connected:
+            return await question(connected)
+
+    return asyncio.run(asked())
+
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def day(text: str, option: str) -> str:
+    """A day as given by an option, checked; "" stays empty."""
+    if not text:
+        return ""
+    try:
+        if not _DAY.fullmatch(text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        msg = f"{option} takes a day as YYYY-MM-DD, not {text!r}"
+        raise wrong(msg) from None
+
+
+from motcua import answers, running  # noqa: E402, F401  # they register their commands on `app`

@@ -1,0 +1,291 @@
+"""Commands that run something: the embedded stack and its parts, migrations, scenarios, publishing."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from motcua import clock
+from motcua.cli import Json, app, given, say, settings, show, wrong
+from motcua.settings import Settings
+from rates.failures import Fatal, Retry
+
+_WAIT_POLL: Final = 0.1
+_WAIT_TELL: Final = 15.0
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes.")] = None,
+) -> None:
+    """Start the embedded stack: a real Kafka broker, the real ClickHouse engine, a worker and the page."""
+    from infra.local import stack
+
+    given["workers"] = workers
+    found = settings()
+    if detach:
+        raise typer.Exit(stack.detach(found.data_dir, [sys.executable, "-m", "motcua", *_argv(found), "up"]))
+    raise typer.Exit(stack.up(found.data_dir, lambda: _parts(found), stamp=clock.stamp))
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded stack of this data directory."""
+    from infra.local import claim
+
+    found = settings()
+    stopped = claim.down(found.data_dir)
+    say("stopped" if stopped else f"no stack runs in {found.data_dir}")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What runs where."""
+    from infra.local import claim
+
+    parts = claim.status(settings().data_dir)
+    if as_json:
+        rows = [{"name": p.name, "pid": p.pid, "address": p.address, "state": p.state} for p in parts]
+        show({"parts": rows})
+        return
+    table = Table("part", "pid", "address", "state")
+    for part in parts:
+        table.add_row(part.name, str(part.pid or "–"), part.address or "–", part.state)
+    Console().print(table if parts else "no stack runs here. Next: motcua up")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is there, what is missing, and the next command."""
+    from infra.local import doctor as checks
+
+    found = settings()
+    rows = checks.check(found.data_dir)
+    if as_json:
+        show({"rows": [dict(zip(row.__slots__, _fields(row), strict=True)) for row in rows]})
+    else:
+        table = Table("check", "state", "found", "next")
+        for row in rows:
+            table.add_row(*_fields(row))
+        Console().print(table)
+    if any(row.state == "missing" for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def worker() -> None:
+    """One worker: folds the topic into the database until it is stopped."""
+    import uvloop
+
+    from motcua.wiring import worker as build
+    from streams.app import run
+
+    found = settings()
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with build(found) as worker_app:
+            await run(worker_app, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
+
+
+@app.command()
+def page(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
+) -> None:
+    """The built-in page, on loopback."""
+    from motcua.wiring import serve_page
+
+    given["page_port"] = port
+    asyncio.run(serve_page(settings(), lambda address: print_line(f"page ready on {address}")))
+
+
+@app.command()
+def migrate(
+    register: Annotated[Path | None, typer.Option(help="A directory with your own register.")] = None,
+) -> None:
+    """Bring the database to this program's schema, load the register, register the topic."""
+    from motcua.wiring import prepare
+
+    asyncio.run(prepare(settings(), say, register))
+
+
+@app.command()
+def scenario(
+    name: str,
+    to: Annotated[Path, typer.Option("--to", metavar="LOG", help=".ndjson, .ndjson.gz, .zst or .parquet")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
+    scale: Annotated[float, typer.Option(min=0.01, help="How many dossiers, relative to 1.")] = 1.0,
+) -> None:
+    """Write a seeded world as an event log."""
+    from producers import eventlog
+    from producers import scenario as worlds
+    from rates.register import Register
+
+    if name not in worlds.NAMES:
+        msg = f"no scenario {name!r}; choose one of {', '.join(worlds.NAMES)}"
+        raise wrong(msg)
+    lines = eventlog.write(to, worlds.scenario(name, seed=seed, scale=scale, register=Register.shipped()))
+    say(f"{lines:,} calls in {to}")
+
+
+@app.command()
+def publish(
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG…")],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when ClickHouse has everything.")] = False,
+) -> None:
+    """Send event logs into the live stream."""
+    found = settings()
+    for log in logs:
+        if not log.is_file():
+            msg = f"{log} is no file"
+            raise wrong(msg)
+    asyncio.run(send(found, logs, wait=wait))
+
+
+async def send(found: Settings, logs: list[Path], *, wait: bool) -> None:
+    """Publish logs, with a progress bar on stderr; with `wait`, until the worker has everything stored."""
+    from motcua.wiring import migrated, needed, source
+    from producers.publish import publish as publish_logs
+    from sinks import generations, reads
+
+    needed(found.kafka, "kafka")
+    with _bar() as bar:
+        task = bar.add_task("published", total=None)
+        summary = await asyncio.to_thread(
+            publish_logs,
+            logs,
+            brokers=found.kafka,
+            topic=found.topic,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for bad in summary.bad_lines:
+        say(f"{bad.path}:{bad.number}: skipped: {bad.why}")
+    if summary.bad_count > len(summary.bad_lines):
+        say(f"… and {summary.bad_count - len(summary.bad_lines):,} more bad lines")
+    say(
+        f"{summary.lines:,} lines, {summary.bad_count:,} skipped; "
+        f"{summary.messages:,} messages with {summary.records:,} records sent"
+    )
+    if not wait:
+        return
+    async with migrated(found) as database:
+        now = source(found)
+        if now is None:
+            msg = f"topic {found.topic} is gone. Next: motcua migrate"
+            raise Fatal(msg)
+        generation = await generations.confirmed(database, now)
+        await _durable(database, generation, summary.last_offsets, reads.reached)
+
+
+async def _durable(database: Any, generation: int, offsets: dict[int, int], reached: Any) -> None:
+    """Wait until every partition is durable beyond these offsets."""
+    from rates.effects import version
+
+    goal = {partition: version(generation, offset, 0) for partition, offset in offsets.items()}
+    loop = asyncio.get_running_loop()
+    told = loop.time()
+    last: dict[int, int] = {}
+    while True:
+        try:
+            stored = await reached(database)
+        except Retry as away:
+            say(f"waiting: {away}")
+            stored = last
+        if all(stored.get(partition, -1) >= position for partition, position in goal.items()):
+            return
+        if stored != last:
+            told, last = loop.time(), stored
+        elif loop.time() - told > _WAIT_TELL:
+            told = loop.time()
+            say("waiting, but nothing moves: does a worker run? See: motcua status")
+        await asyncio.sleep(_WAIT_POLL)
+
+
+@app.command(hidden=True)
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play, print the scoreboard, end.")] = False,
+) -> None:
+    """Play the October 2023 scenario through the embedded stack (`make demo`)."""
+    from motcua.demo import play
+
+    raise typer.Exit(play(settings(), once=once))
+
+
+def print_line(line: str) -> None:
+    """A line that a supervisor waits for."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _fields(row: Any) -> list[str]:
+    return [str(getattr(row, name)) for name in row.__slots__]
+
+
+def _argv(found: Settings) -> list[str]:
+    argv = ["--data-dir", str(found.data_dir)]
+    for name in ("database", "topic", "log_level"):
+        argv += [f"--{name.replace('_', '-')}", getattr(found, name)]
+    return argv
+
+
+def _parts(found: Settings) -> list[Any]:
+    """The embedded stack, in the order of its start."""
+    from infra.local import ports
+    from infra.local.parts import broker_part, engine_part
+    from infra.local.stack import Part
+    from motcua.wiring import prepare
+
+    broker = broker_part(found.data_dir, found.kafka_port, say=say)
+    engine = engine_part(found.data_dir, found.clickhouse_port)
+    joined = found.model_copy(update={"kafka": broker.address, "clickhouse": engine.announced["clickhouse"]})
+    environment = {
+        "MOTCUA_DATA_DIR": str(found.data_dir.absolute()),
+        "MOTCUA_KAFKA": joined.kafka,
+        "MOTCUA_CLICKHOUSE": joined.clickhouse,
+    }
+    command = [sys.executable, "-m", "motcua", *_argv(found)]
+    names = ["worker"] if found.workers == 1 else [f"worker-{n + 1}" for n in range(found.workers)]
+    workers = [
+        Part(
+            name=name,
+            argv=[*command, "worker"],
+            ready="worker ready",
+            environment=environment,
+            before=(lambda: asyncio.run(prepare(joined, say))) if index == 0 else None,
+            needs=("broker", "engine") if index == 0 else (names[0],),
+        )
+        for index, name in enumerate(names)
+    ]
+    port = ports.settle(found.data_dir, "page", found.page_port)
+    page_part = Part(
+        name="page",
+        argv=[*command, "page", "--port", str(port)],
+        ready="page ready on",
+        address=f"{ports.HOST}:{port}",
+        announced={"page": f"http://{ports.HOST}:{port}"},
+        environment=environment,
+        needs=(names[0],),
+    )
+    return [broker, engine, *workers, page_part]

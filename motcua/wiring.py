@@ -1,0 +1,128 @@
+"""Builds everything and joins it: the one module that knows all rooms.
+
+`faust -A motcua.wiring worker` finds its app here too (`app` is made when it is asked for).
+"""
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from motcua import clock
+from motcua.settings import Settings
+from producers import topics
+from rates.failures import Fatal, Retry
+from sinks import generations, migrate, reference
+from sinks.client import Database, connect
+from sinks.cohorts import CohortStore
+from sinks.generations import Source
+from streams.app import build
+from streams.batches import Folder
+from streams.intake import App
+from streams.offsets import Limits
+
+START_SECONDS: Final = 60.0
+"""How long a part waits at its start for a broker or a database that is still coming up."""
+
+
+def configure_log(level: str) -> None:
+    """Structured lines on stderr; the libraries' own loggers go the same way, at warning and above."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    structlog.configure(
+        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def needed(address: str, what: str) -> str:
+    """An address, or `Retry` that says how to get one."""
+    if not address:
+        msg = f"none is named and no embedded stack runs here. Next: motcua up (or MOTCUA_{what.upper()}=…)"
+        raise Retry(what, msg)
+    return address
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of these settings, whether or not it is migrated."""
+    async with connect(
+        needed(settings.clickhouse, "clickhouse"),
+        settings.database,
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password,
+    ) as connected:
+        yield connected
+
+
+@asynccontextmanager
+async def migrated(settings: Settings) -> AsyncIterator[Database]:
+    """The database of these settings, once its schema is this program's."""
+    async with database(settings) as connected:
+        await migrate.check(connected)
+        yield connected
+
+
+def source(settings: Settings) -> Source | None:
+    """The topic as the broker describes it now, or None where there is none."""
+    found = topics.describe(needed(settings.kafka, "kafka"), settings.topic)
+    return Source(found.cluster_id, settings.topic, found.topic_id, found.partitions) if found else None
+
+
+async def prepare(settings: Settings, say: Callable[[str], None], directory: Path | None = None) -> None:
+    """`motcua migrate`: schema, views, reference data, the topic and its generation. May be repeated."""
+    async with database(settings) as connected:
+        await migrate.migrate(connected, clock.now(), say)
+        if directory is not None or not await reference.stored(connected):
+            await reference.save(connected, directory)
+            say(f"register loaded from {directory or 'the shipped files'}")
+        await reference.save_definitions(connected)
+        if settings.kafka:
+            found = source(settings)
+            if found is None:
+                topics.create(settings.kafka, settings.topic, settings.partitions)
+                say(f"topic {settings.topic} made with {settings.partitions} partitions")
+                found = source(settings)
+            if found is None:
+                msg = f"topic {settings.topic} was made but the broker does not show it. Next: motcua migrate"
+                raise Fatal(msg)
+            generation = await generations.register(connected, found, clock.now())
+            say(f"topic {settings.topic} is generation {generation}")
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[App]:
+    """A worker's app over its database, after the checks that it must not start without."""
+    async with migrated(settings) as connected:
+        found = source(settings)
+        if found is None:
+            msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
+            raise Fatal(msg)
+        generation = await generations.confirmed(connected, found)
+        register = await reference.load(connected)
+        folder = Folder(
+            CohortStore(connected),
+            register,
+            generation=generation,
+            cache_dossiers=settings.cache_dossiers,
+        )
+        limits = Limits(
+            bytes=settings.batch_bytes,
+            messages=settings.batch_messages,
+            age=settings.batch_age,
+            buffered_bytes=3 * settings.batch_bytes,
+        )
+        yield build(settings.kafka, settings.topic, f"motcua-g{generation}", folder, limits)
