@@ -89,10 +89,15 @@ class Database:
         found = await self.rows(query, parameters)
         return next(iter(found[0].values())) if found else None
 
+    async def create(self) -> None:
+        """Make the database itself, if it is not there."""
+        async with _translated():
+            await self._client.command(f"CREATE DATABASE IF NOT EXISTS {self.name}", use_database=False)
+
     async def exists(self) -> bool:
-        name = {"name": self.name}
-        query = "SELECT count() FROM system.databases WHERE name = {name:String}"
-        return bool(await self.value(query, name))
+        async with _translated():
+            found = await self._client.command(f"EXISTS DATABASE {self.name}", use_database=False)
+        return str(found) == "1"
 
 
 _BIG: Final = {"max_query_size": 64 * 1024 * 1024}

@@ -44,7 +44,7 @@ def migrations() -> list[Migration]:
 
 async def migrate(database: Database, now: int, say: Callable[[str], None]) -> None:
     """Bring a database to the schema of this program. `now` in seconds since 1970 UTC; may be repeated."""
-    await database.run(f"CREATE DATABASE IF NOT EXISTS {database.name}")
+    await database.create()
     await database.run(
         "CREATE TABLE IF NOT EXISTS schema_log (number UInt16, version UInt64, name String, "
         "checksum String, applied UInt8, note String, at DateTime('Asia/Ho_Chi_Minh')) "
