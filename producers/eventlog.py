@@ -26,6 +26,7 @@ import zstandard
 from msgspec import Raw, Struct
 
 from rates.declared import encode, members
+from rates.failures import Fatal
 from rates.wire import strict
 
 MAX_LINE: Final = 64 * 1024 * 1024
@@ -59,13 +60,13 @@ class Position(Struct, frozen=True, gc=False):
 BEGINNING: Final = Position()
 
 
-class Unreadable(Exception):
+class Unreadable(Fatal):
     """A file that cannot be read, or not to its end. `line` is the number of the last line that was read."""
 
     def __init__(self, path: Path, line: int, detail: str) -> None:
         reached = f"cannot be read after line {line}" if line else "cannot be read"
         super().__init__(
-            f"{path} {reached}: {detail}; put a whole file there, then run: motcua publish {path}"
+            f"{path} {reached}: {detail}. Next: put a whole file there, then motcua publish {path}"
         )
         self.path = path
         self.line = line

@@ -224,7 +224,7 @@ def test_a_file_cut_off_is_refused_with_the_last_line_that_was_read(tmp_path: Pa
         with pytest.raises(Unreadable, match=name) as refused:
             read.extend(line.number for line in eventlog.read([path]) if isinstance(line, Line))
         assert read == list(range(1, refused.value.line + 1))
-        assert "then run: motcua publish" in str(refused.value)
+        assert "then motcua publish" in str(refused.value)
     assert len(read) > 1000
 
 

@@ -1,0 +1,160 @@
+"""Sends event logs to Kafka: each call split by unit, each message keyed by it and stamped with its receipt.
+
+Promises: what is not sent is told as a bad line; a send that fails is raised, never passed over; the
+producer is idempotent, so a retry inside it doubles nothing, and a log that is sent again changes no figure.
+Memory is bounded: at most `_BACKLOG` bytes wait for the broker.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from kafka import KafkaProducer
+from msgspec import Struct
+
+from producers import eventlog, topics
+from producers.calls import Message, split
+from producers.eventlog import BadLine, Line, Position
+from rates.failures import Fatal
+
+_BACKLOG: Final = 32 * 1024 * 1024
+# Room for what Kafka adds to a message that stands alone in its batch.
+_LARGEST: Final = topics.LARGEST_MESSAGE - 4096
+_TELL_EVERY: Final = 0.1
+
+
+class Summary(Struct, frozen=True):
+    """What became of the logs. `bad_lines` holds the first of `bad_count`.
+
+    `last_offsets`: by partition, the offset of the last message sent there. `position`: where the reading
+    ended, to go on from.
+    """
+
+    lines: int
+    calls: int
+    messages: int
+    records: int
+    bad_lines: list[BadLine]
+    bad_count: int
+    last_offsets: dict[int, int]
+    position: Position
+
+
+def publish(
+    paths: Iterable[Path | str],
+    *,
+    brokers: str,
+    topic: str,
+    progress: Callable[[int, int], object] | None = None,
+    start: Position = eventlog.BEGINNING,
+    keep_bad: int = 100,
+    patience: float = 60,
+) -> Summary:
+    """Sends logs, in order, and returns when the brokers have everything.
+
+    `progress` is told the bytes read and the bytes there are, ten times a second at most; `patience` is how
+    many seconds the brokers may be away. Raises Retry when they are away for longer, Fatal when they refuse a
+    message or there is no such topic, Unreadable for a damaged log (all before the damage has been sent).
+    """
+    reading = eventlog.read(paths, start)
+    if topics.describe(brokers, topic) is None:
+        raise Fatal(f"topic {topic} does not exist at {brokers}. Next: motcua migrate")
+    lines = calls = messages = records = bad_count = 0
+    bad_lines: list[BadLine] = []
+    told = time.monotonic()
+    with topics.reaching(brokers), _Sender(brokers, topic, patience) as sender:
+        for line in reading:
+            lines += 1
+            found, bad = _messages(line)
+            # Kafka has no times before 1970; to the worker all of them are alike, older than any dossier's.
+            stamp = max(line.received_at_ms, 0) if isinstance(line, Line) else 0
+            for message in found:
+                sender.send(message, stamp)
+            calls += bool(found)
+            messages += len(found)
+            records += sum(message.records for message in found)
+            if bad is not None:
+                bad_count += 1
+                if len(bad_lines) < keep_bad:
+                    bad_lines.append(bad)
+            if progress is not None and time.monotonic() - told >= _TELL_EVERY:
+                told = time.monotonic()
+                progress(reading.bytes_read, reading.bytes_total)
+    if progress is not None:
+        progress(reading.bytes_read, reading.bytes_total)
+    return Summary(
+        lines, calls, messages, records, bad_lines, bad_count, sender.last_offsets, reading.position
+    )
+
+
+def _messages(line: Line | BadLine) -> tuple[list[Message], BadLine | None]:
+    """What can be sent of a line, and what is bad about it."""
+    if isinstance(line, BadLine):
+        return [], line
+    try:
+        found = split(line.call)
+    except RecursionError:
+        return [], BadLine(line.path, line.number, "nested too deeply")
+    fitting = [message for message in found if len(message.key) + len(message.value) <= _LARGEST]
+    if len(fitting) == len(found):
+        return found, None
+    why = (
+        f"{len(found) - len(fitting)} of its {len(found)} messages are larger than Kafka takes ({_LARGEST} B)"
+    )
+    return fitting, BadLine(line.path, line.number, why)
+
+
+class _Sender:
+    """A producer that keeps account of what it has not delivered yet. Leaving the block delivers it."""
+
+    def __init__(self, brokers: str, topic: str, patience: float) -> None:
+        self._topic = topic
+        self._patience = patience
+        self._waiting: deque[tuple[Any, int]] = deque()
+        self._backlog = 0
+        self.last_offsets: dict[int, int] = {}
+        milliseconds = int(patience * 1000)
+        self._producer = KafkaProducer(
+            bootstrap_servers=brokers.split(","),
+            bootstrap_timeout_ms=milliseconds,
+            enable_idempotence=True,
+            acks="all",
+            allow_auto_create_topics=False,
+            compression_type="zstd",
+            max_request_size=topics.LARGEST_MESSAGE,
+            batch_size=1024 * 1024,
+            linger_ms=20,
+            max_block_ms=milliseconds,
+            request_timeout_ms=min(10_000, milliseconds // 2),
+            delivery_timeout_ms=milliseconds,
+            reconnect_backoff_max_ms=1_000,
+            metrics_enabled=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None or issubclass(kind, eventlog.Unreadable):
+                self._deliver(0)
+        finally:
+            self._producer.close()
+
+    def send(self, message: Message, stamp: int) -> None:
+        sent = self._producer.send(self._topic, message.value, key=message.key, timestamp_ms=stamp)
+        size = len(message.key) + len(message.value)
+        self._waiting.append((sent, size))
+        self._backlog += size
+        self._deliver(_BACKLOG)
+
+    def _deliver(self, at_most: int) -> None:
+        """Waits until no more than so many bytes are undelivered, and looks at all that is delivered."""
+        while self._waiting and (self._backlog > at_most or self._waiting[0][0].is_done):
+            sent, size = self._waiting.popleft()
+            # Longer than the producer's own patience: it is the one to give up, with its reason.
+            there = sent.get(timeout=2 * self._patience)
+            self.last_offsets[there.partition] = there.offset
+            self._backlog -= size

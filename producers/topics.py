@@ -1,0 +1,95 @@
+"""The topic: made, described and (by tests) deleted. And Kafka's errors, in the project's two words for them.
+
+A topic that was deleted and made anew is another one: its `topic_id` tells.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    RetriableError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
+from msgspec import Struct
+
+from rates.failures import Fatal, Retry
+
+LARGEST_MESSAGE: Final = 16 * 1024 * 1024
+
+
+class Topic(Struct, frozen=True, gc=False):
+    cluster_id: str
+    topic_id: str
+    partitions: int
+
+
+def describe(brokers: str, topic: str) -> Topic | None:
+    """The topic as the brokers know it now, or None where there is none. Raises Retry when they are away."""
+    with _admin(brokers) as admin:
+        (found,) = admin.describe_topics([topic])
+        if found["error_code"] == UnknownTopicOrPartitionError.errno:
+            return None
+        cluster = admin.describe_cluster()
+    return Topic(cluster["cluster_id"], str(found["topic_id"]), len(found["partitions"]))
+
+
+def create(brokers: str, topic: str, partitions: int = 12) -> None:
+    """Makes the topic, with no end to its retention, and waits until it can be used.
+
+    One that is there already is left as it is.
+    """
+    configs = {"max.message.bytes": str(LARGEST_MESSAGE), "retention.ms": "-1", "retention.bytes": "-1"}
+    with _admin(brokers) as admin:
+        with suppress(TopicAlreadyExistsError):
+            admin.create_topics(
+                {topic: {"num_partitions": partitions, "replication_factor": -1, "configs": configs}}
+            )
+        admin.wait_for_topics([topic])
+
+
+def delete(brokers: str, topic: str, within: float = 10) -> None:
+    """Deletes the topic with all that it holds, and waits until the brokers no longer know it."""
+    with _admin(brokers) as admin:
+        try:
+            admin.delete_topics([topic])
+        except UnknownTopicOrPartitionError:
+            return
+        deadline = time.monotonic() + within
+        while admin.describe_topics([topic])[0]["error_code"] != UnknownTopicOrPartitionError.errno:
+            if time.monotonic() > deadline:
+                raise Retry("Kafka", f"topic {topic} is still there {within:.0f} s after it was deleted")
+            time.sleep(0.02)
+
+
+@contextmanager
+def reaching(brokers: str) -> Iterator[None]:
+    """Turns Kafka's errors inside the block into Retry (it is away, or not ready) and Fatal (it refuses)."""
+    try:
+        yield
+    except (RetriableError, KafkaConnectionError, OSError) as error:
+        raise Retry("Kafka", f"{brokers} does not answer ({_words(error)}). Next: motcua status") from error
+    except KafkaError as error:
+        raise Fatal(f"Kafka at {brokers} refuses: {_words(error)}. Next: motcua doctor") from error
+
+
+@contextmanager
+def _admin(brokers: str) -> Iterator[KafkaAdminClient]:
+    with reaching(brokers):
+        admin = KafkaAdminClient(
+            bootstrap_servers=brokers.split(","), bootstrap_timeout_ms=5_000, request_timeout_ms=10_000
+        )
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
+def _words(error: Exception) -> str:
+    # Kafka's own say everything twice, the whole request included.
+    return f"{type(error).__name__}: {error}"[:200]
