@@ -168,9 +168,8 @@ async def _serve(options: argparse.Namespace, listener: socket.socket) -> int:
 
     await stop.wait()
     await runner.cleanup()
-    door.dismiss()
-    if door.busy:
-        # A statement that cannot be cut short would hold the process; the data are safe against a kill.
+    if door.dismiss():
+        # It would hold the process for as long as it runs; the data are safe against a kill.
         sys.stderr.flush()
         os._exit(0)
     engine.close()

@@ -16,8 +16,8 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, TypeVarTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar, TypeVarTuple
 
 from aiohttp import web
 
@@ -58,7 +58,7 @@ class Door:
         self._passwords = passwords
         self._reads = ThreadPoolExecutor(_READERS, "read")
         self._writes = ThreadPoolExecutor(_WRITERS, "write")
-        self.busy = 0
+        self._running: set[Future[Any]] = set()
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=_LONGEST_TEXT)
@@ -67,10 +67,11 @@ class Door:
         app.router.add_post("/", self._query)
         return app
 
-    def dismiss(self) -> None:
-        """Take no more work; what runs, runs to its end."""
+    def dismiss(self) -> bool:
+        """Take no more work; whether some that cannot be cut short still runs."""
         self._reads.shutdown(wait=False, cancel_futures=True)
         self._writes.shutdown(wait=False, cancel_futures=True)
+        return bool(self._running)
 
     async def _ping(self, _: web.Request) -> web.Response:
         return web.Response(text="Ok.\n")
@@ -140,9 +141,7 @@ class Door:
                 headers["X-ClickHouse-Format"] = answer.format
                 headers["Content-Type"] = _kind(answer.format)
             if done:
-                headers["X-ClickHouse-Summary"] = _summary(
-                    began, read_rows=answer.rows_read, read_bytes=answer.bytes_read, result_rows=answer.rows
-                )
+                headers["X-ClickHouse-Summary"] = _summary(began, **answer.counts)
                 return web.Response(body=held, headers=headers)
             tag = secrets.token_hex(8)
             response = web.StreamResponse(headers=headers | {"X-ClickHouse-Exception-Tag": tag})
@@ -161,17 +160,22 @@ class Door:
             # The client has left: there is nobody to answer.
             return web.Response() if response is None else response
         finally:
-            self._later(pool, answer.close)
+            if done:
+                answer.close()
+            else:
+                self._later(pool, answer.close)
         return response
 
     def _begin(self, ask: Ask, statement: Statement) -> tuple[Answer, bytes, bool]:
         session = self._session(ask)
         answer = Answer(session, statement, ask.format, ask.parameters)
+        done = True
         try:
-            return answer, *answer.gather(_PIECE)
-        except EngineError:
-            answer.close()
-            raise
+            data, done = answer.gather(_PIECE)
+        finally:
+            if done:
+                answer.close()
+        return answer, data, done
 
     async def _insert(
         self, ask: Ask, head: InsertHead, data: bytes, body: AsyncIterator[bytes], headers: dict[str, str]
@@ -204,11 +208,10 @@ class Door:
         )
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        self.busy += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pool, work, *args)
-        finally:
-            self.busy -= 1
+        future = pool.submit(work, *args)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(future)
 
     def _later(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
         try:

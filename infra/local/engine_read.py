@@ -35,9 +35,9 @@ class Answer:
         self._streaming = False
         self._bytes = 0
         self.format = statement.format or fmt
-        self.rows_read = 0
-        self.bytes_read = 0
-        self.rows = 0
+        self.counts: dict[
+            str, int
+        ] = {}  # what the engine tells of a whole answer, and never of a streamed one
 
     def gather(self, limit: int) -> tuple[bytes, bool]:
         """The next bytes, about `limit` of them, and whether they are the last."""
@@ -74,7 +74,11 @@ class Answer:
             else:
                 return None
         result = self._session.run(self._statement.text, self.format, self._parameters)
-        self.rows, self.rows_read, self.bytes_read = result.rows, result.rows_read, result.bytes_read
+        self.counts = {
+            "read_rows": result.rows_read,
+            "read_bytes": result.bytes_read,
+            "result_rows": result.rows,
+        }
         return result.data or self._empty()
 
     def _empty(self) -> bytes:
