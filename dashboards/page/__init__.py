@@ -1,0 +1,57 @@
+"""The built-in page: what was published and what is, from the country down to one dossier.
+
+`page(reader, register, clock=…)` makes the application; whoever serves it decides where. It comes up whether
+or not the database is there, says in plain words what is missing, and recovers by itself: a look asks anew.
+Every address carries its whole question (definition, form, period, language). With `part=live` an address
+answers with its changing part alone and an ETag, which is how an open page keeps itself up to date.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from aiohttp import web
+
+from dashboards.page.doors import guarded
+from dashboards.page.render import STATIC
+from dashboards.page.site import Site
+from dashboards.reading import Reader
+from rates.definitions import DEFINITIONS, Definition
+from rates.register import Register
+
+__all__ = ["page"]
+
+
+def page(
+    reader: Reader,
+    register: Register,
+    *,
+    clock: Callable[[], int],
+    definitions: Sequence[Definition] = DEFINITIONS,
+    load: Callable[[], Awaitable[Register]] | None = None,
+) -> web.Application:
+    """The page as an application.
+
+    `clock` tells seconds since 1970 UTC. `register` gives names and what is registered; with `load` it is
+    replaced by the stored one as soon as the database answers, and again after each time it was away.
+    """
+    site = Site(reader, register, clock=clock, definitions=tuple(definitions), load=load)
+    app = web.Application(middlewares=[guarded(site)])
+    app.add_routes(
+        [
+            web.get("/", site.overview),
+            web.get("/body/{code}", site.body),
+            web.get("/unit/{code}", site.unit),
+            web.get("/api/panels", site.panels),
+            web.get("/api/panels/{id}", site.panel),
+            web.get("/healthz", site.health),
+            web.static("/static", STATIC),
+        ]
+    )
+
+    async def closing(_: web.Application) -> AsyncIterator[None]:
+        site.open(asyncio.get_running_loop().time)
+        yield
+        await site.close()
+
+    app.cleanup_ctx.append(closing)
+    return app

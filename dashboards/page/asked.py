@@ -1,0 +1,146 @@
+"""What an address asks for: language, definition, form, period, order, page; anything else is refused.
+
+The same values are carried along by every link, so that an address says the whole question. What is not
+understood is never guessed: it is a `Refused`, which names the parameter and what it may be.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final, Literal, TypeAlias, get_args
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Struct
+
+from dashboards.panels import FIRST_DAY, LAST_DAY
+from rates.definitions import FORMS, Definition, Form
+from rates.wire import UNIT
+
+Lang: TypeAlias = Literal["vi", "en"]
+Sort: TypeAlias = Literal["rate", "total", "name"]
+LANGS: Final[tuple[Lang, ...]] = get_args(Lang)
+SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
+DOSSIERS_A_PAGE: Final = 50
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PAGE: Final = re.compile(r"[1-9][0-9]{0,6}")
+_BODY: Final = re.compile(r"[HG][0-9]{2}")
+
+
+class Refused(Exception):
+    """A parameter that cannot be used: its name, what was given, and the key of the words that say why."""
+
+    def __init__(self, name: str, given: str, why: str, options: Sequence[str] = ()) -> None:
+        super().__init__(f"{name}={given!r}: {why}")
+        self.name = name
+        self.given = given[:80]
+        self.why = why
+        self.options = tuple(options)
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """The question of an address. Days `YYYY-MM-DD`, inclusive at both ends; "" for no limit."""
+
+    lang: Lang
+    definition: Definition
+    form: Form = "reported"
+    first: str = ""
+    last: str = ""
+    sort: Sort = "name"
+    missing: bool = False
+    page: int = 1
+
+    def period(self) -> dict[str, object]:
+        """The period as parameters of a panel."""
+        return {"first": self.first or FIRST_DAY, "last": self.last or LAST_DAY}
+
+    def query(self, **changes: object) -> str:
+        """The query of a link that asks the same, but for the changes; what is a default is left out."""
+        asked = msgspec.structs.replace(self, **changes)
+        pairs = {
+            "definition": asked.definition.id,
+            "form": asked.form if asked.form != "reported" else "",
+            "from": asked.first,
+            "to": asked.last,
+            "sort": asked.sort if asked.sort != "name" else "",
+            "show": "missing" if asked.missing else "",
+            "page": str(asked.page) if asked.page > 1 else "",
+            "lang": asked.lang,
+        }
+        return "?" + urlencode({name: value for name, value in pairs.items() if value})
+
+
+def language(query: Mapping[str, str], accepted: str) -> Lang:
+    """The language asked for, else the first of ours that the browser names, else Vietnamese."""
+    given = query.get("lang", "")
+    for lang in LANGS:
+        if given == lang:
+            return lang
+    for part in accepted.lower().split(","):
+        for lang in LANGS:
+            if part.strip().startswith(lang):
+                return lang
+    return "vi"
+
+
+def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition]) -> Asked:
+    """The question of an address, or `Refused`."""
+    if query.get("lang", lang) not in LANGS:
+        raise Refused("lang", query["lang"], "choose", LANGS)
+    first, last = _day(query, "from"), _day(query, "to")
+    if first and last and first > last:
+        raise Refused("from", first, "turned")
+    page = query.get("page") or "1"
+    if not _PAGE.fullmatch(page):
+        raise Refused("page", page, "no_page")
+    known = {definition.id: definition for definition in definitions}
+    identifier = query.get("definition") or definitions[0].id
+    if identifier not in known:
+        raise Refused("definition", identifier, "choose", tuple(known))
+    return Asked(
+        lang=lang,
+        definition=known[identifier],
+        form=FORMS[_choice(query, "form", FORMS)],
+        first=first,
+        last=last,
+        sort=SORTS[_choice(query, "sort", SORTS, "name")],
+        missing=bool(_choice(query, "show", ("all", "missing"))),
+        page=int(page),
+    )
+
+
+def body_code(code: str) -> str:
+    """The code of a ministry or province, or `Refused`."""
+    if not _BODY.fullmatch(code):
+        raise Refused("body", code, "no_body")
+    return code
+
+
+def unit_code(code: str) -> str:
+    """The code of a unit, in either form, or `Refused`."""
+    if not UNIT.fullmatch(code):
+        raise Refused("unit", code, "no_unit")
+    return code
+
+
+def _choice(query: Mapping[str, str], name: str, options: Sequence[str], default: str = "") -> int:
+    given = query.get(name) or default or options[0]
+    if given not in options:
+        raise Refused(name, given, "choose", options)
+    return options.index(given)
+
+
+def _day(query: Mapping[str, str], name: str) -> str:
+    given = query.get(name, "")
+    if not given:
+        return ""
+    if not _DAY.fullmatch(given):
+        raise Refused(name, given, "no_day")
+    try:
+        date.fromisoformat(given)
+    except ValueError:
+        raise Refused(name, given, "no_day") from None
+    if not FIRST_DAY <= given <= LAST_DAY:
+        raise Refused(name, given, "far_day")
+    return given

@@ -1,0 +1,311 @@
+"""What each address answers: which panels it asks, and what it shows of them.
+
+An answer costs at most six queries: the freshness, and what the page is made of, asked for at the same time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from dashboards.page import shown
+from dashboards.page.asked import (
+    DOSSIERS_A_PAGE,
+    Asked,
+    Lang,
+    Refused,
+    asked,
+    body_code,
+    language,
+    unit_code,
+)
+from dashboards.page.frames import Frames, Freshness, Rows
+from dashboards.page.render import Templates, tag
+from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, moment, say
+from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
+from dashboards.reading import Reader
+from dashboards.scoreboard import FIRST, LAST, PARAMETERS, SOURCES, Figure, figures
+from rates.definitions import FORMS, Definition
+from rates.failures import Fatal, Retry
+from rates.register import BODY_LEVELS, Register
+from rates.wire import day_of
+
+log = structlog.get_logger("page")
+
+_REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit"}
+_EPOCH: Final = date(1970, 1, 1)
+
+
+class Site:
+    """The page's addresses over one reader and one register."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        register: Register,
+        *,
+        clock: Callable[[], int],
+        definitions: Sequence[Definition],
+        load: Callable[[], Awaitable[Register]] | None,
+    ) -> None:
+        self._reader = reader
+        self._register = register
+        self._clock = clock
+        self._definitions = tuple(definitions)
+        self._load = load
+        self._templates = Templates()
+        self._frames: Frames
+        self._state = ""
+        self._figures: tuple[Rows, Rows, list[Figure]] | None = None
+
+    def open(self, now: Callable[[], float]) -> None:
+        """Begin to answer; `now` measures how long an answer is held."""
+        self._frames = Frames(self._reader, now)
+
+    async def close(self) -> None:
+        await self._frames.close()
+
+    async def overview(self, request: web.Request) -> web.StreamResponse:
+        """The report's figures, the country under every definition, bodies under one, what was rejected."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        period = question.period()
+        rates, bodies, rejected, by_body, by_unit = await asyncio.gather(
+            self._rows(RATES, question, period, fresh),
+            self._rows(BODIES, question, period, fresh),
+            self._rows(REJECTIONS, question, {}, fresh),
+            *(self._rows(source, question, PARAMETERS, fresh) for source in SOURCES),
+        )
+        reasons, rejected_total = shown.rejections(rejected, question.lang)
+        return self._html(
+            request,
+            "overview.html",
+            question,
+            fresh,
+            figures=self._recomputed(by_body, by_unit),
+            report_period={"first": FIRST, "last": LAST},
+            national=shown.definitions(rates, self._definitions, question.lang),
+            groups=shown.groups(bodies, self._register, self._today(question, fresh), question),
+            reasons=reasons,
+            rejected_total=rejected_total,
+        )
+
+    async def body(self, request: web.Request) -> web.StreamResponse:
+        """A ministry or province under every definition, and the units behind it under one."""
+        code = body_code(request.match_info["code"])
+        question = self._asked(request)
+        fresh = await self._fresh()
+        given = {**question.period(), "body": code}
+        rates, units = await asyncio.gather(
+            self._rows(RATES, question, given, fresh),
+            self._rows(UNITS, question, given, fresh),
+        )
+        today = self._today(question, fresh)
+        return self._html(
+            request,
+            "body.html",
+            question,
+            fresh,
+            code=code,
+            name=say(self._register.name(code, today), question.lang),
+            level=self._level(code),
+            rates=shown.definitions(rates, self._definitions, question.lang),
+            units=shown.units(units, self._register, today, question),
+        )
+
+    async def unit(self, request: web.Request) -> web.StreamResponse:
+        """A unit under every definition, and the dossiers behind one of its numbers."""
+        code = unit_code(request.match_info["code"])
+        question = self._asked(request)
+        fresh = await self._fresh()
+        given = {**question.period(), "unit": code}
+        rates, dossiers = await asyncio.gather(
+            self._rows(RATES, question, given, fresh),
+            self._rows(DOSSIERS, question, {**given, **_slice(question)}, fresh),
+        )
+        today = self._today(question, fresh)
+        lines = shown.definitions(rates, self._definitions, question.lang)
+        chosen = next(line for line in lines if line.code == question.definition.id)
+        numerator, denominator = (chosen.clean if question.form == "clean" else chosen.reported).whole
+        body = self._register.body(code, today)
+        matching = denominator - numerator if question.missing else denominator
+        return self._html(
+            request,
+            "unit.html",
+            question,
+            fresh,
+            code=code,
+            name=say(self._register.name(code, today), question.lang),
+            body=body,
+            body_name=say(self._register.name(body, today), question.lang),
+            rates=lines,
+            dossiers=shown.dossiers(dossiers, self._register, question.lang),
+            totals={
+                "all": count(denominator, question.lang),
+                "missing": count(denominator - numerator, question.lang),
+            },
+            pages=max(1, -(-matching // DOSSIERS_A_PAGE)),
+        )
+
+    async def panels(self, _: web.Request) -> web.Response:
+        """Which panels there are, and what each is asked with."""
+        return web.json_response({"rows": [_described(one) for one in PANELS]})
+
+    async def panel(self, request: web.Request) -> web.Response:
+        """One panel's answer as a frame."""
+        try:
+            chosen = panel(request.match_info["id"])
+        except LookupError:
+            raise Refused("panel", request.match_info["id"], "choose", [p.id for p in PANELS]) from None
+        question = self._asked(request)
+        given: dict[str, object] = {**question.period(), **_slice(question)}
+        if chosen in SOURCES:
+            given |= PARAMETERS
+        for name, checked in (("body", body_code), ("unit", unit_code)):
+            if code := request.query.get(name, ""):
+                given[name] = checked(code)
+            elif _REQUIRED.get(chosen.id) == name:
+                raise Refused(name, "", "required")
+        fresh = await self._fresh()
+        rows = await self._rows(chosen, question, given, fresh)
+        return web.json_response(
+            {
+                **_described(chosen),
+                "definition": question.definition.id,
+                "form": question.form,
+                "complete_to": fresh.complete_to,
+                "frames": [chosen.frame(rows)],
+            }
+        )
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Alive; and whether the database is there: `ok`, `away` or `not_ready`."""
+        try:
+            fresh = await self._fresh()
+        except (Retry, Fatal) as error:
+            self.failed(error)
+            return web.json_response({"page": "ok", "database": self._state, "complete_to": None})
+        return web.json_response({"page": "ok", "database": "ok", "complete_to": fresh.complete_to})
+
+    def failed(self, error: Retry | Fatal) -> None:
+        """Note that the database did not answer; said once in the log, not at every look."""
+        state = "away" if isinstance(error, Retry) else "not_ready"
+        if state != self._state:
+            log.warning("no answer from the database", state=state, reason=str(error))
+        self._state = state
+
+    def problem(
+        self, request: web.Request, status: int, title: str, *said: str, refused: Refused | None = None
+    ) -> web.Response:
+        """A page that says what is the matter, in the reader's language and then in the other."""
+        lang = language(request.query, request.headers.get("Accept-Language", ""))
+        try:
+            question = self._asked(request)
+        except Refused:
+            question = Asked(lang=lang, definition=self._definitions[0])
+        return self._html(
+            request,
+            "problem.html",
+            question,
+            None,
+            status=status,
+            title=title,
+            said=said,
+            refused=refused,
+            lasting=status < 500,
+        )
+
+    async def _fresh(self) -> Freshness:
+        fresh = await self._frames.freshness(self._definitions[0])
+        if self._state != "ok":
+            if self._load is not None:
+                self._register = await self._load()
+                self._figures = None
+            if self._state:
+                log.info("the database answers")
+            self._state = "ok"
+        return fresh
+
+    async def _rows(
+        self, chosen: Panel, question: Asked, given: Mapping[str, object], fresh: Freshness
+    ) -> Rows:
+        text = chosen.text(question.definition, question.form, self._definitions)
+        return await self._frames.rows(chosen, text, given, fresh)
+
+    def _recomputed(self, by_body: Rows, by_unit: Rows) -> list[Figure]:
+        # The figures go through every registered unit, so they are made once for one pair of answers.
+        held = self._figures
+        if held is None or held[0] is not by_body or held[1] is not by_unit:
+            held = by_body, by_unit, figures(by_body, by_unit, self._register)
+            self._figures = held
+        return held[2]
+
+    def _asked(self, request: web.Request) -> Asked:
+        lang = language(request.query, request.headers.get("Accept-Language", ""))
+        return asked(request.query, lang, self._definitions)
+
+    def _today(self, question: Asked, fresh: Freshness) -> int:
+        """The day that names are as of: the period's last, as far as data go, else the present one."""
+        reached = day_of(fresh.complete_to or self._clock())
+        return min(reached, (date.fromisoformat(question.last) - _EPOCH).days) if question.last else reached
+
+    def _level(self, code: str) -> str:
+        return next((level for level in BODY_LEVELS if code in self._register.bodies(None, level)), "other")
+
+    def _html(
+        self,
+        request: web.Request,
+        template: str,
+        question: Asked,
+        fresh: Freshness | None,
+        *,
+        status: int = 200,
+        **context: Any,
+    ) -> web.Response:
+        lang: Lang = question.lang
+        text = self._templates.html(
+            template,
+            {
+                "asked": question,
+                "lang": lang,
+                "langs": LANG_NAMES,
+                "path": request.path,
+                "live": request.query.get("part") == "live",
+                "definitions": self._definitions,
+                "forms": FORMS,
+                "t": lambda key: say(WORDS[key], lang),
+                "both": lambda key: WORDS[key] if lang == "vi" else WORDS[key][::-1],
+                "decimal": lambda given: decimal(given, lang),
+                "count": lambda given: count(given, lang),
+                "day": lambda given: day(given, lang),
+                "fresh": fresh,
+                "complete_to": moment(fresh.complete_to, lang) if fresh else "",
+                "age": ago(self._clock() - fresh.complete_to, lang) if fresh and fresh.complete_to else "",
+                **context,
+            },
+        )
+        headers = {"ETag": tag(text), "Cache-Control": "no-cache", "Vary": "Accept-Language"}
+        if status == 200 and request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+def _slice(question: Asked) -> dict[str, object]:
+    return {
+        "missing": int(question.missing),
+        "limit": DOSSIERS_A_PAGE,
+        "offset": (question.page - 1) * DOSSIERS_A_PAGE,
+    }
+
+
+def _described(one: Panel) -> dict[str, object]:
+    return {
+        "panel": one.id,
+        "question": {"vi": one.question_vi, "en": one.question_en},
+        "shape": one.shape,
+        "parameters": list(one.parameters),
+        "drill": one.drill,
+    }

@@ -1,0 +1,315 @@
+"""Every word that the page says, in Vietnamese and English, and how numbers and times are written in each.
+
+The names of statuses are those of the national portal's code list (`TrangThaiHoSo`); the reasons for a
+rejection are those of `rates.wire.Reason`, each with what it means to whoever sent the event.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
+from typing import Final, TypeAlias
+
+from dashboards.page.asked import LANGS, Lang
+from rates.wire import Reason
+
+Words: TypeAlias = tuple[str, str]
+"""Vietnamese, English."""
+
+WORDS: Final[Mapping[str, Words]] = {
+    "tagline": (
+        "Kết quả điện tử, tính lại từ từng hồ sơ",
+        "Electronic results, recomputed from every dossier",
+    ),
+    "skip": ("Tới nội dung", "Skip to the content"),
+    "overview": ("Tổng quan", "Overview"),
+    "contents": ("Các phần của trang", "Parts of this page"),
+    "path": ("Vị trí", "You are here"),
+    "language": ("Ngôn ngữ", "Language"),
+    "definition": ("Định nghĩa", "Definition"),
+    "form": ("Dạng", "Form"),
+    "reported": ("Theo báo cáo", "As reported"),
+    "clean": ("Đã làm sạch", "Clean"),
+    "clean_note": (
+        "Dạng đã làm sạch không tính kết quả chỉ là một giấy tờ đầu vào của chính hồ sơ đó.",
+        "The clean form does not count a result that is merely one of the dossier's own input papers.",
+    ),
+    "from": ("Từ ngày", "From"),
+    "to": ("Đến ngày", "To"),
+    "show_period": ("Xem", "Show"),
+    "all_time": ("Toàn bộ thời gian", "All time"),
+    "report_period": ("9 tháng 2023", "Jan–Sep 2023"),
+    "period": ("Kỳ", "Period"),
+    "everything": ("toàn bộ thời gian", "all time"),
+    "since": ("từ", "from"),
+    "until": ("đến", "to"),
+    "filter": ("Chọn định nghĩa và kỳ", "Choose definition and period"),
+    "complete_to": ("Đầy đủ đến", "Complete to"),
+    "nothing_yet": ("Chưa có sự kiện nào", "Nothing yet"),
+    "nothing_yet_long": (
+        "Chưa có sự kiện nào tới. Trang này tự cập nhật khi sự kiện đầu tiên được ghi.",
+        "No event has come yet. This page updates itself when the first one is stored.",
+    ),
+    "live": ("đang cập nhật", "live"),
+    "paused": ("tạm dừng", "paused"),
+    "lost": ("mất kết nối, đang thử lại", "connection lost, trying again"),
+    "no_script": (
+        "Không có JavaScript, trang không tự cập nhật; hãy tải lại trang để xem số mới.",
+        "Without JavaScript the page does not update itself; reload it for newer figures.",
+    ),
+    "scoreboard": ("Báo cáo tháng 10/2023", "October 2023 report"),
+    "scoreboard_question": (
+        "Số đã công bố và số tính lại từ từng hồ sơ có khớp không?",
+        "Do the published figures agree with those recomputed from dossiers?",
+    ),
+    "published": ("Công bố", "Published"),
+    "recomputed": ("Tính lại", "Recomputed"),
+    "agrees": ("Khớp", "Agrees"),
+    "differs": ("Không khớp", "Differs"),
+    "no_data": ("Chưa có dữ liệu", "No data yet"),
+    "agree_count": ("số khớp", "figures agree"),
+    "of": ("trên", "of"),
+    "source": ("Nguồn", "Source"),
+    "scoreboard_note": (
+        "Theo ER-766-DOC, dạng báo cáo, theo ngày tiếp nhận, tháng 1–9/2023.",
+        "By ER-766-DOC, as reported, by day of receipt, January–September 2023.",
+    ),
+    "national": ("Toàn quốc", "National"),
+    "rates_of": ("Tỷ lệ theo từng định nghĩa", "Rates by definition"),
+    "by_received": ("theo ngày tiếp nhận", "by day of receipt"),
+    "by_completed": ("theo ngày hoàn thành", "by day of completion"),
+    "by_due": ("theo ngày hẹn trả", "by due day"),
+    "numerator": ("Tử số", "Numerator"),
+    "denominator": ("Mẫu số", "Denominator"),
+    "counts_label": ("tử số / mẫu số", "numerator / denominator"),
+    "in_force": ("hiệu lực từ", "in force from"),
+    "bodies": ("Bộ, ngành và địa phương", "Ministries and localities"),
+    "ministry": ("Bộ, ngành", "Ministries"),
+    "province": ("Địa phương", "Localities"),
+    "other_bodies": ("Đơn vị khác", "Others"),
+    "body_ministry": ("Bộ, cơ quan ngang bộ", "Ministry or ministerial-level agency"),
+    "body_province": ("Tỉnh, thành phố", "Province or city"),
+    "body_other": ("Không có trong danh mục", "Not in the register"),
+    "body": ("Bộ, địa phương", "Body"),
+    "pooled": ("Gộp", "Pooled"),
+    "with_data": ("có dữ liệu", "with data"),
+    "name": ("Tên", "Name"),
+    "rate": ("Tỷ lệ", "Rate"),
+    "unit": ("Đơn vị", "Unit"),
+    "units": ("Các đơn vị", "Units"),
+    "no_units": ("Không có hồ sơ nào trong kỳ này.", "No dossiers in this period."),
+    "dossiers": ("Hồ sơ đứng sau con số", "The dossiers behind the number"),
+    "dossier": ("Mã hồ sơ", "Dossier"),
+    "show": ("Hiển thị", "Show"),
+    "all_dossiers": ("Tất cả", "All"),
+    "missing_dossiers": ("Chỉ hồ sơ còn thiếu", "Only the missing"),
+    "counted": ("Có tính", "Counts"),
+    "missing": ("Còn thiếu", "Missing"),
+    "missing_note": (
+        "Còn thiếu: có trong mẫu số nhưng không có trong tử số.",
+        "Missing: in the denominator but not in the numerator.",
+    ),
+    "day_counted": ("Ngày tính", "Counted on"),
+    "status": ("Trạng thái", "Status"),
+    "system": ("Hệ thống", "System"),
+    "procedure": ("Thủ tục", "Procedure"),
+    "received": ("Tiếp nhận", "Received"),
+    "completed": ("Hoàn thành", "Completed"),
+    "due": ("Hẹn trả", "Due"),
+    "no_dossiers": ("Không có hồ sơ nào khớp.", "No dossier matches."),
+    "pages": ("Các trang", "Pages"),
+    "previous": ("Trang trước", "Previous"),
+    "next": ("Trang sau", "Next"),
+    "page": ("Trang", "Page"),
+    "rejected": ("Sự kiện bị loại", "Rejected events"),
+    "rejected_note": (
+        "Mọi sự kiện không hiểu được đều được giữ lại kèm lý do; tính từ đầu, không theo kỳ.",
+        "Every event that could not be understood is kept with a reason; since the beginning, not by period.",
+    ),
+    "reason": ("Lý do", "Reason"),
+    "meaning": ("Ý nghĩa", "What it means"),
+    "events": ("Sự kiện", "Events"),
+    "latest": ("Gần nhất", "Latest"),
+    "total": ("Tổng", "Total"),
+    "none_rejected": ("Không có sự kiện nào bị loại.", "No event was rejected."),
+    "away_title": ("Cơ sở dữ liệu chưa trả lời", "The database does not answer"),
+    "away": (
+        "Trang vẫn chạy và tự hỏi lại. Số liệu trở lại ngay khi cơ sở dữ liệu trả lời; không mất gì cả.",
+        "The page is up and asks again by itself. Figures return once the database answers; nothing is lost.",
+    ),
+    "unready_title": ("Cơ sở dữ liệu chưa sẵn sàng", "The database is not ready"),
+    "unready": (
+        "Cơ sở dữ liệu trả lời nhưng chưa có bảng mà trang cần; trang tự hỏi lại. Tiếp theo: motcua migrate",
+        "The database answers, but lacks what this page reads; it asks again by itself. Next: motcua migrate",
+    ),
+    "bad_title": ("Địa chỉ này không hiểu được", "This address cannot be understood"),
+    "missing_title": ("Không có trang này", "There is no such page"),
+    "missing_page": ("Trang bạn tìm không tồn tại.", "The page you asked for does not exist."),
+    "method_title": ("Trang này chỉ để đọc", "This page is for reading only"),
+    "method": ("Chỉ có thể dùng GET.", "Only GET is possible."),
+    "back": ("Về tổng quan", "To the overview"),
+    "parameter": ("Tham số", "Parameter"),
+    "choices": ("Chọn một trong", "Choose one of"),
+    "choose": ("Giá trị không có trong danh sách.", "The value is not one of the list."),
+    "no_day": (
+        "Không phải một ngày có thật. Viết năm-tháng-ngày, ví dụ 2023-09-30.",
+        "Not a real day. Write year-month-day, for example 2023-09-30.",
+    ),
+    "far_day": (
+        "Ngày phải nằm trong khoảng 1970-01-02 đến 2149-06-06.",
+        "The day must lie between 1970-01-02 and 2149-06-06.",
+    ),
+    "turned": ("Ngày đầu nằm sau ngày cuối.", "The first day is after the last."),
+    "no_page": ("Số trang phải là số nguyên dương.", "The page must be a positive whole number."),
+    "no_body": (
+        "Không phải mã bộ hay tỉnh. Mã có dạng G15 hoặc H18.",
+        "Not the code of a ministry or province. It looks like G15 or H18.",
+    ),
+    "no_unit": (
+        "Không phải mã đơn vị. Mã có dạng H18.21 hoặc 000.00.21.H18.",
+        "Not the code of a unit. It looks like H18.21 or 000.00.21.H18.",
+    ),
+    "required": ("Cần có tham số này.", "This parameter is needed."),
+    "foot": (
+        "Tử số và mẫu số được gộp rồi mới chia; 0/0 là “–”, không phải 0 %. Giờ Việt Nam (UTC+7).",
+        "Numerators and denominators are pooled, then divided; 0/0 is “–”, never 0 %. Vietnam time (UTC+7).",
+    ),
+}
+
+LANG_NAMES: Final[Mapping[Lang, str]] = {"vi": "Tiếng Việt", "en": "English"}
+
+STATUSES: Final[Mapping[int, Words]] = {
+    1: ("Mới đăng ký", "Newly registered"),
+    2: ("Được tiếp nhận", "Accepted"),
+    3: ("Không được tiếp nhận", "Refused"),
+    4: ("Đang xử lý", "Processing"),
+    5: ("Yêu cầu bổ sung giấy tờ", "Supplement requested"),
+    6: ("Yêu cầu thực hiện nghĩa vụ tài chính", "Financial obligation due"),
+    7: ("Công dân yêu cầu rút hồ sơ", "Withdrawn"),
+    8: ("Dừng xử lý", "Stopped"),
+    9: ("Đã xử lý xong", "Processed"),
+    10: ("Đã trả kết quả", "Result returned"),
+}
+
+SYSTEM_NAMES: Final[Mapping[str, Words]] = {
+    "civil_status": ("Hộ tịch", "Civil status"),
+    "criminal_records": ("Lý lịch tư pháp", "Criminal records"),
+    "business": ("Đăng ký doanh nghiệp", "Business registration"),
+    "household_business": ("Đăng ký hộ kinh doanh", "Household business"),
+    "land": ("Đất đai", "Land"),
+    "environment": ("Môi trường", "Environment"),
+    "other": ("Khác", "Other"),
+}
+
+REASONS: Final[Mapping[str, tuple[Words, Words]]] = {
+    Reason.NOT_JSON: (
+        ("Không phải JSON", "Not JSON"),
+        (
+            "Thông điệp không phải UTF-8 hoặc không phải JSON đúng chuẩn; không đọc được bản ghi nào.",
+            "The message is not UTF-8 or not strict JSON; no record in it could be read.",
+        ),
+    ),
+    Reason.TOO_LARGE: (
+        ("Quá lớn", "Too large"),
+        (
+            "Thông điệp lớn hơn 8 MiB. Hãy gửi ít hồ sơ hơn trong một lần gọi.",
+            "The message is larger than 8 MiB. Send fewer dossiers in one call.",
+        ),
+    ),
+    Reason.TOO_DEEP: (
+        ("Lồng quá sâu", "Nested too deeply"),
+        (
+            "JSON lồng nhau sâu hơn mức bộ giải mã chấp nhận.",
+            "The JSON is nested deeper than the decoder follows.",
+        ),
+    ),
+    Reason.TOO_MANY_RECORDS: (
+        ("Quá nhiều bản ghi", "Too many records"),
+        (
+            "Một lần gọi có hơn 500 bản ghi. Hãy chia thành nhiều lần gọi.",
+            "One call has more than 500 records. Split it into several calls.",
+        ),
+    ),
+    Reason.NOT_A_CALL: (
+        ("Không phải lời gọi đồng bộ", "Not a sync call"),
+        (
+            "Tên dịch vụ không phải DongBoHoSoMC hay CapNhatTienDoHoSoMC, hoặc data không phải danh sách.",
+            "The service is neither DongBoHoSoMC nor CapNhatTienDoHoSoMC, or data is not a list.",
+        ),
+    ),
+    Reason.BAD_FIELD: (
+        ("Trường không dùng được", "Unusable field"),
+        (
+            "Bản ghi không phải đối tượng, hoặc dòng tiến độ không có thời điểm xử lý.",
+            "The record is not an object, or a progress row has no time of progress.",
+        ),
+    ),
+    Reason.BAD_NUMBER: (
+        ("Sai mã hồ sơ", "Bad dossier number"),
+        (
+            "MaHoSo không bắt đầu bằng mã một đơn vị, nên không biết hồ sơ của ai.",
+            "MaHoSo does not begin with the code of a unit, so nobody can tell whose dossier it is.",
+        ),
+    ),
+    Reason.WRONG_UNIT: (
+        ("Sai đơn vị", "Wrong unit"),
+        (
+            "madonvi không phải đơn vị của hồ sơ, cấp trên hay đơn vị kế thừa của nó.",
+            "madonvi is not the dossier's unit, one above it, or a successor of one of these.",
+        ),
+    ),
+    Reason.UNKNOWN_STATUS: (
+        ("Trạng thái lạ", "Unknown status"),
+        ("Trạng thái không thuộc các mã từ 1 đến 10.", "The status is not one of the codes 1 to 10."),
+    ),
+}
+
+_LOCAL: Final = timezone(timedelta(hours=7))
+_SPANS: Final = (
+    (2 * 365 * 86_400, 365 * 86_400, ("năm", "years")),
+    (60 * 86_400, 30 * 86_400, ("tháng", "months")),
+    (2 * 86_400, 86_400, ("ngày", "days")),
+    (2 * 3600, 3600, ("giờ", "hours")),
+    (120, 60, ("phút", "minutes")),
+)
+
+
+def say(words: Words, lang: Lang) -> str:
+    """One of the two."""
+    return words[LANGS.index(lang)]
+
+
+def count(number: int, lang: Lang) -> str:
+    """A count with its thousands apart: 1.234.567 in Vietnamese, 1,234,567 in English."""
+    return f"{number:,}".replace(",", "." if lang == "vi" else ",")
+
+
+def decimal(text: str, lang: Lang) -> str:
+    """A figure printed the English way, in the language's way: points and commas change places."""
+    return (
+        text.translate(_SWAPPED).replace(" of ", " trên ").replace("over ", "trên ") if lang == "vi" else text
+    )
+
+
+_SWAPPED: Final = str.maketrans(",.", ".,")
+
+
+def moment(time: int | None, lang: Lang) -> str:
+    """A local time to the minute; "–" for none."""
+    if not time:
+        return "–"
+    local = datetime.fromtimestamp(time, UTC).astimezone(_LOCAL)
+    return local.strftime("%H:%M %d/%m/%Y" if lang == "vi" else "%Y-%m-%d %H:%M")
+
+
+def day(text: str, lang: Lang) -> str:
+    """A day `YYYY-MM-DD` as the language writes it."""
+    return "/".join(reversed(text.split("-"))) if lang == "vi" else text
+
+
+def ago(seconds: int, lang: Lang) -> str:
+    """How long ago, in one coarse unit, so that it changes seldom."""
+    for least, unit, words in _SPANS:
+        if seconds >= least:
+            number = Fraction(seconds, unit).__floor__()
+            return f"{number} {words[0]} trước" if lang == "vi" else f"{number} {words[1]} ago"
+    return "vừa xong" if lang == "vi" else "just now"

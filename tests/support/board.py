@@ -1,0 +1,141 @@
+"""A reader without a database: answers each panel from rows that a test sets, as a world would give them."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from dashboards.panels import PANELS
+from rates.definitions import DEFINITIONS
+from rates.failures import Fatal, Retry
+from rates.register import Register
+from rates.tallies import SYSTEMS
+
+
+class Board:
+    """`sinks.client.Database` to the page: it knows a panel by its SQL and what a world holds."""
+
+    def __init__(self, register: Register, definitions: Any = DEFINITIONS) -> None:
+        self.register = register
+        self.definitions = definitions
+        self.failure: Retry | Fatal | None = None
+        self.asked: list[tuple[str, dict[str, object]]] = []
+        self.version = 0
+        self.complete = 1_696_127_400
+        self.rejected = {"bad_number": (1_204, 1_696_120_000), "wrong_unit": (87, 1_696_100_000)}
+        self.more = 0
+        self.missing_units = 2_756
+
+    async def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        values = dict(parameters or {})
+        if self.failure is not None:
+            raise self.failure
+        panel = next(
+            panel.id
+            for panel in PANELS
+            for one in self.definitions
+            for form in ("reported", "clean")
+            if panel.text(one, form, self.definitions) == query
+        )
+        self.asked.append((panel, values))
+        return list(getattr(self, panel)(query, values))
+
+    def freshness(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not self.version:
+            return [{"complete": 0, "latest": 0, "partitions": 0, "stamp": "0"}]
+        complete = self.complete
+        return [{"complete": complete, "latest": complete, "partitions": 12, "stamp": str(self.version)}]
+
+    def rates(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not self.version:
+            return [{"definition": d.id, "reported": 0, "clean": 0, "total": 0} for d in self.definitions]
+        scale = 1 if values["unit"] else (60 if values["body"] else 7_000)
+        return [
+            {
+                "definition": one.id,
+                "reported": (38 + 3 * index) * scale + self.more,
+                "clean": (31 + 3 * index) * scale,
+                "total": (103 + 2 * index) * scale if one.id != "ER-2026-METRICS" else 0,
+            }
+            for index, one in enumerate(self.definitions)
+        ]
+
+    def bodies(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        codes = [*self.register.bodies(19_600), "H99"] if self.version else []
+        return [
+            {
+                "code": code,
+                "reported": 900 + 97 * (index % 23) + (self.more if index == 20 else 0),
+                "clean": 800 + 91 * (index % 23),
+                "total": 4_000 + 731 * (index % 17),
+            }
+            for index, code in enumerate(codes)
+            if index % 19 != 3
+        ]
+
+    def units(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        codes = [
+            u for u in self.register.one_stop_units(19_600) if self.register.body(u, 19_600) == values["body"]
+        ]
+        return [
+            {"code": u, "reported": index % 41, "clean": index % 37, "total": 41 + index % 29}
+            for index, u in enumerate(codes if self.version else [])
+        ]
+
+    def dossiers(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not self.version:
+            return []
+        found = []
+        for index in range(103):
+            counts = index % 3 > 0
+            received = date(2023, 9, 30) - timedelta(days=index // 4)
+            if values["missing"] and counts:
+                continue
+            time = (received - date(1970, 1, 1)).days * 86_400 + 9 * 3600 - 25_200
+            found.append(
+                {
+                    "number": f"{values['unit']}-{received:%y%m%d}-{index:04}",
+                    "system": SYSTEMS[index % 7],
+                    "procedure_code": ("1.001193.000.00.00.H18", "9.900009", "")[index % 3],
+                    "status": 10 if counts else 4,
+                    "received_time": time,
+                    "completed_time": time + 200_000 if counts else 0,
+                    "due_time": time + 400_000,
+                    "counted_day": received.isoformat(),
+                    "counts": int(counts),
+                }
+            )
+        return found[values["offset"] : values["offset"] + values["limit"]]
+
+    def rejections(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"reason_code": reason, "events": events, "latest": latest}
+            for reason, (events, latest) in self.rejected.items()
+            if self.version
+        ]
+
+    def scoreboard_bodies(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        if not self.version:
+            return []
+        rows = []
+        for index, code in enumerate(self.register.bodies(19_600)):
+            ministry = code.startswith("G")
+            results = (1_078, 2_448) if ministry else (1_314, 3_894)
+            for year, with_result in zip(("2022", "2023"), results, strict=True):
+                rows.append(
+                    {
+                        "code": code,
+                        "year": year,
+                        "with_result": with_result,
+                        "total": 10_000,
+                        "dossiers": 11_000,
+                        "digitising": 8_400,
+                        "connected": 0 if ministry and index >= 15 else 17,
+                    }
+                )
+        return rows
+
+    def scoreboard_units(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        codes = self.register.one_stop_units(19_600) if self.version else ()
+        theirs = [code for code in codes if code.startswith("H18.")]
+        others = [code for code in codes if not code.startswith("H18.")]
+        return [{"code": code, "digitising": 5} for code in (*theirs, *others[self.missing_units :])]
