@@ -7,6 +7,7 @@ one JSON document and nothing else; progress and logs go to stderr.
 import asyncio
 import re
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
@@ -63,6 +64,11 @@ def main() -> None:
         _end(str(fatal), 1)
     except RegisterError as error:
         _end(f"{error}. Nothing was loaded", 2)
+    except Exception as bug:  # noqa: BLE001  # the process boundary: the last line must say what happened
+        traceback.print_exception(bug)
+        _end(
+            f"a bug, nothing was acknowledged: {type(bug).__name__}: {bug}. Next: report it with the above", 1
+        )
     except KeyboardInterrupt:
         _end("stopped", 130)
 

@@ -67,7 +67,7 @@ def doctor(as_json: Json = False) -> None:
     from infra.local import doctor as checks
 
     found = settings()
-    rows = checks.check(found.data_dir)
+    rows = checks.examine(found.data_dir)
     if as_json:
         show({"rows": [dict(zip(row.__slots__, _fields(row), strict=True)) for row in rows]})
     else:
@@ -84,7 +84,7 @@ def worker() -> None:
     """One worker: folds the topic into the database until it is stopped."""
     import uvloop
 
-    from motcua.wiring import worker as build
+    from motcua import wiring
     from streams.app import run
 
     found = settings()
@@ -93,8 +93,7 @@ def worker() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with build(found) as worker_app:
-            await run(worker_app, stop)
+        await run(wiring.worker(found, await wiring.generation(found)), stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())

@@ -3,7 +3,9 @@
 `faust -A motcua.wiring worker` finds its app here too (`app` is made when it is asked for).
 """
 
+import asyncio
 import logging
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,11 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from aiohttp import web
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from motcua import clock
-from motcua.settings import Settings
+from motcua.settings import Settings, load
 from producers import topics
 from rates.failures import Fatal, Retry
+from rates.register import Register
 from sinks import generations, migrate, reference
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
@@ -103,26 +108,73 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
             say(f"topic {settings.topic} is generation {generation}")
 
 
-@asynccontextmanager
-async def worker(settings: Settings) -> AsyncIterator[App]:
-    """A worker's app over its database, after the checks that it must not start without."""
-    async with migrated(settings) as connected:
-        found = source(settings)
-        if found is None:
-            msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
-            raise Fatal(msg)
-        generation = await generations.confirmed(connected, found)
-        register = await reference.load(connected)
-        folder = Folder(
-            CohortStore(connected),
-            register,
-            generation=generation,
-            cache_dossiers=settings.cache_dossiers,
-        )
-        limits = Limits(
-            bytes=settings.batch_bytes,
-            messages=settings.batch_messages,
-            age=settings.batch_age,
-            buffered_bytes=3 * settings.batch_bytes,
-        )
-        yield build(settings.kafka, settings.topic, f"motcua-g{generation}", folder, limits)
+async def generation(settings: Settings) -> int:
+    """The generation that a worker reads, after the checks it must not start without.
+
+    A broker or a database that is still coming up is waited for, `START_SECONDS` at most.
+    """
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(START_SECONDS),
+        reraise=True,
+    ):
+        with attempt:
+            async with migrated(settings) as connected:
+                found = await asyncio.to_thread(source, settings)
+                if found is None:
+                    msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
+                    raise Fatal(msg)
+                return await generations.confirmed(connected, found)
+    raise AssertionError  # reraise=True: the loop above returns or raises
+
+
+def worker(settings: Settings, generation: int) -> App:
+    """A worker's app. It opens its database when it starts, in the loop that it runs in."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Folder]:
+        async with migrated(settings) as connected:
+            yield Folder(
+                CohortStore(connected),
+                await reference.load(connected),
+                generation=generation,
+                cache_dossiers=settings.cache_dossiers,
+            )
+
+    limits = Limits(
+        bytes=settings.batch_bytes,
+        messages=settings.batch_messages,
+        age=settings.batch_age,
+        buffered_bytes=3 * settings.batch_bytes,
+    )
+    return build(settings.kafka, settings.topic, f"motcua-g{generation}", opened, limits)
+
+
+async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serve the built-in page on loopback until the process is told to stop; `ready` hears the address."""
+    from dashboards.page import page
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with database(settings) as connected:
+        runner = web.AppRunner(page(connected, Register.shipped(), clock=clock.now), access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", settings.page_port)
+        try:
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            ready(f"{host}:{port}")
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def __getattr__(name: str) -> App:
+    """`app`, for `faust -A motcua.wiring worker`: built when it is asked for, from the settings in force."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = load()
+    configure_log(settings.log_level)
+    return worker(settings, asyncio.run(generation(settings)))

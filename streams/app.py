@@ -6,13 +6,17 @@ rewinds even the partitions that it keeps, and another worker may have written m
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import faust
 import structlog
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
+from rates.failures import Retry
 from streams.batches import Folder
 from streams.intake import App, Consumer
 from streams.offsets import Buffer, Limits
@@ -23,8 +27,17 @@ DRAIN_SECONDS: Final = 5.0
 """How long a worker that was asked to stop may finish the micro-batch in flight."""
 
 
-def build(brokers: str, topic: str, group: str, folder: Folder, limits: Limits) -> App:
-    """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation."""
+def build(
+    brokers: str,
+    topic: str,
+    group: str,
+    opened: Callable[[], AbstractAsyncContextManager[Folder]],
+    limits: Limits,
+) -> App:
+    """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
+
+    `opened` gives the folder, with its connections, in the loop that the app runs in.
+    """
     app = App(
         group,
         broker=[f"kafka://{broker}" for broker in brokers.split(",")],
@@ -63,7 +76,9 @@ def build(brokers: str, topic: str, group: str, folder: Folder, limits: Limits) 
 
     @app.task
     async def fold() -> None:
-        await _fold(app, folder, topic)
+        async with opened() as folder:
+            await _fold(app, folder, topic)
+        app.drained.set()
 
     return app
 
@@ -78,12 +93,14 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
         # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
         if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
             await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
-    app.drained.set()
 
 
 async def run(app: App, stop: asyncio.Event) -> None:
     """Run the app until `stop` is set or it crashes; the crash's own exception is raised."""
-    await app.start()
+    try:
+        await app.start()
+    except KafkaConnectionError as error:
+        raise Retry("kafka", f"{error}. Next: motcua status") from error
     log.info("worker ready", group=app.conf.id)
     while not stop.is_set() and not app.crashed:
         try:

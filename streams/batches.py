@@ -198,8 +198,11 @@ class Folder:
                     "store away, trying again", step=step, tries=state.attempt_number, error=str(error)
                 )
 
-        return await AsyncRetrying(
+        async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Retry),
             wait=wait_exponential(multiplier=0.05, max=1),
             before_sleep=waiting,
-        )(call)
+        ):
+            with attempt:
+                return await call()
+        raise AssertionError  # without a stop condition the loop above only returns or raises
