@@ -33,7 +33,7 @@ def main(brokers: str, topic: str, messages: int) -> None:
         for message in consumer.consume(500, 1.0):
             start = start or time.perf_counter()
             seen += 1
-            for record in decode(message.value()).data or ():
+            for record in decode(message.value() or b"").data or ():
                 number = record.MaHoSo or ""
                 status = record.TrangThaiHoSo or ""
                 at = record.NgayTra or record.NgayKetThucXuLy or record.NgayTiepNhan or ""

@@ -29,23 +29,33 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MOTCUA_", toml_file=TOML, extra="forbid", frozen=True)
 
-    data_dir: Path = Field(Path("motcua-data"), description="all that the embedded stack writes")
-    kafka: str = Field("", description="Kafka brokers, host:port[,host:port…]")
-    clickhouse: str = Field("", description="the ClickHouse HTTP interface, http://host:port")
-    clickhouse_user: str = Field("", description="its user; empty for the default one")
-    clickhouse_password: str = Field("", description="that user's password", repr=False)
-    database: str = Field("motcua", pattern="^[a-z][a-z0-9_]*$", description="the ClickHouse database")
-    topic: str = Field("dossiers", pattern="^[a-zA-Z0-9._-]+$", description="the Kafka topic")
-    partitions: int = Field(12, ge=1, le=1024, description="partitions of a topic that is made anew")
-    workers: int = Field(1, ge=1, le=64, description="worker processes of the embedded stack")
-    cache_dossiers: int = Field(1_500_000, ge=1, description="dossiers that a worker keeps in memory")
-    batch_messages: int = Field(20_000, ge=1, description="a micro-batch is at most so many messages,")
-    batch_bytes: int = Field(8 * 1024 * 1024, ge=1, description="so many bytes,")
-    batch_age: float = Field(0.25, gt=0, le=60, description="and so many seconds old")
-    kafka_port: int = Field(0, ge=0, le=65535, description="the embedded broker's port; 0: a free one")
-    clickhouse_port: int = Field(0, ge=0, le=65535, description="the embedded engine's port; 0: a free one")
-    page_port: int = Field(0, ge=0, le=65535, description="the page's port; 0: a free one")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level logged")
+    data_dir: Path = Field(default=Path("motcua-data"), description="all that the embedded stack writes")
+    kafka: str = Field(default="", description="Kafka brokers, host:port[,host:port…]")
+    clickhouse: str = Field(default="", description="the ClickHouse HTTP interface, http://host:port")
+    clickhouse_user: str = Field(default="", description="its user; empty for the default one")
+    clickhouse_password: str = Field(default="", description="that user's password", repr=False)
+    database: str = Field(
+        default="motcua", pattern="^[a-z][a-z0-9_]*$", description="the ClickHouse database"
+    )
+    topic: str = Field(default="dossiers", pattern="^[a-zA-Z0-9._-]+$", description="the Kafka topic")
+    partitions: int = Field(default=12, ge=1, le=1024, description="partitions of a topic that is made anew")
+    workers: int = Field(default=1, ge=1, le=64, description="worker processes of the embedded stack")
+    cache_dossiers: int = Field(default=1_500_000, ge=1, description="dossiers that a worker keeps in memory")
+    batch_messages: int = Field(
+        default=20_000, ge=1, description="a micro-batch is at most so many messages,"
+    )
+    batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1, description="so many bytes,")
+    batch_age: float = Field(default=0.25, gt=0, le=60, description="and so many seconds old")
+    kafka_port: int = Field(
+        default=0, ge=0, le=65535, description="the embedded broker's port; 0: a free one"
+    )
+    clickhouse_port: int = Field(
+        default=0, ge=0, le=65535, description="the embedded engine's port; 0: a free one"
+    )
+    page_port: int = Field(default=0, ge=0, le=65535, description="the page's port; 0: a free one")
+    log_level: str = Field(
+        default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
+    )
 
     @classmethod
     def settings_customise_sources(
