@@ -15,6 +15,7 @@ import base64
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -71,14 +72,6 @@ class Broker:
         settings.unlink()
 
     async def ready(self) -> bool:
-        host, _, port = self.address.rpartition(":")
-        try:
-            _, writer = await asyncio.open_connection(host, int(port))
-        except OSError:
-            return False
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
         return await asyncio.to_thread(topics, self.address) is not None
 
 
@@ -98,6 +91,12 @@ def prepare(data_dir: Path, port: int = 0, *, say: Callable[[str], None]) -> Bro
 
 def topics(address: str) -> tuple[str, ...] | None:
     """The broker's topics, or None when nothing that speaks Kafka answers there within two seconds."""
+    host, _, port = address.rpartition(":")
+    try:
+        # The client would try for two seconds, and leaves the refused socket to the garbage collector.
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        return None
     # Here and not above: the import costs every command 0.1 s, and few of them ask.
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
@@ -132,7 +131,7 @@ def running(data_dir: Path, port: int = 0, *, within: float = 60) -> Iterator[Br
         )
     try:
         deadline = time.monotonic() + within
-        while not asyncio.run(broker.ready()):
+        while topics(broker.address) is None:
             if process.poll() is not None or time.monotonic() > deadline:
                 last = _last_words(log.read_text(errors="replace"))
                 raise Away(

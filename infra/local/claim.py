@@ -1,10 +1,10 @@
 """Who runs in a data directory: the lock and `run.json`, and what `motcua status` and `down` make of them.
 
-The lock (`DATA/lock`, flock) is the truth about whether a stack lives here: the supervisor holds it and every
-part inherits it, so it is free when all of them are gone, however they went, and never a moment earlier.
-`run.json` is what the supervisor says of itself: where things listen, as which processes. It is replaced
-whole, readable by its owner alone, and removed at a clean stop; one that is found beside a free lock is left
-over and believed in nothing.
+Two locks (flock) are the truth, since the kernel frees them however a process went. `DATA/lock` is held by
+the supervisor and by every part, which inherit it: free means that nothing of a stack is left.
+`DATA/supervisor` is held by the supervisor alone and holds its process id. `run.json` is what the supervisor
+says: where things listen, as which processes. It is replaced whole, readable by its owner alone, and removed
+at a clean stop; one that is found beside a free lock is left over and believed in nothing.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class PartStatus:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What `run.json` says: the supervisor, where things listen (`kafka`, `clickhouse`, `page`), the parts."""
+    """What `run.json` says: the supervisor, where things listen (`kafka`, `page`, …), the parts."""
 
     pid: int
     announced: Mapping[str, str]
@@ -49,39 +49,43 @@ def claim(data_dir: Path, *, patience: float = 15) -> Iterator[int]:
     Parts that a killed supervisor left behind are on their way out: they are waited for, up to `patience`
     seconds. Raises WrongUse when a live stack is here, Away when the directory cannot be written.
     """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Away(
-            f"the data directory {data_dir} cannot be written ({error.strerror}): make it writable, or "
-            "choose another with MOTCUA_DATA_DIR, then run: motcua doctor"
-        ) from error
-    try:
+    with contextlib.ExitStack() as closing:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            lock, supervisor = (_opened(data_dir / name, closing) for name in ("lock", "supervisor"))
+        except OSError as error:
+            raise Away(
+                f"the data directory {data_dir} cannot be written ({error.strerror}): make it writable, or "
+                "choose another with MOTCUA_DATA_DIR, then run: motcua doctor"
+            ) from error
         _acquire(lock, data_dir, patience)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        # Whoever else has it only looks whether it is free.
+        fcntl.flock(supervisor, fcntl.LOCK_EX)
+        os.ftruncate(supervisor, 0)
+        os.pwrite(supervisor, f"{os.getpid()}\n".encode(), 0)
         yield lock
-    finally:
-        # Closed, not unlocked: unlocking would take it from the parts that still hold it.
-        os.close(lock)
+
+
+def _opened(path: Path, closing: contextlib.ExitStack) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Closed, never unlocked: unlocking would take the lock from the parts that still hold it.
+    closing.callback(os.close, file)
+    return file
 
 
 def _acquire(lock: int, data_dir: Path, patience: float) -> None:
-    start = time.monotonic()
+    deadline = time.monotonic() + patience
     while True:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        waited = time.monotonic() - start
-        pid = holder(data_dir)
-        # Half a second at least: `status` holds the lock for an instant, beside the pid of a stack long gone.
-        if waited > 0.5 and pid is not None:
+        pid = supervisor(data_dir)
+        if pid is not None:
             raise WrongUse(
                 f"the data directory {data_dir} is in use by a running stack (process {pid}). Stop it with: "
                 "motcua down; or run a second one beside it, with another MOTCUA_DATA_DIR"
             )
-        if waited > patience:
+        if time.monotonic() > deadline:
             raise WrongUse(
                 f"parts of an earlier stack still run in {data_dir} and do not end. Find them with: "
                 f"fuser -v {data_dir / 'lock'}"
@@ -91,26 +95,33 @@ def _acquire(lock: int, data_dir: Path, patience: float) -> None:
 
 def in_use(data_dir: Path) -> bool:
     """Whether a stack, or a part that one left behind, lives in this data directory."""
+    return _held(data_dir / "lock")
+
+
+def supervisor(data_dir: Path) -> int | None:
+    """The process id of the supervisor that lives here, if one does."""
+    file = data_dir / "supervisor"
+    if not _held(file):
+        return None
     try:
-        lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        return int(file.read_text())
+    except (OSError, ValueError):
+        # Between its lock and its first write.
+        return None
+
+
+def _held(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
-        os.close(lock)
+        os.close(file)
     return False
-
-
-def holder(data_dir: Path) -> int | None:
-    """The process of the supervisor that took the lock last, if there is such a process."""
-    try:
-        pid = int((data_dir / "lock").read_text())
-    except (OSError, ValueError):
-        return None
-    return pid if _alive(pid) else None
 
 
 def write(data_dir: Path, run: Run) -> None:
@@ -150,7 +161,7 @@ def status(data_dir: Path) -> tuple[PartStatus, ...]:
         return ()
     if not in_use(data_dir):
         return tuple(PartStatus(part.name, None, part.address, "stopped") for part in run.parts)
-    supervised = _alive(run.pid)
+    supervised = supervisor(data_dir) == run.pid
     return tuple(_checked(part, supervised) for part in run.parts)
 
 
@@ -172,7 +183,7 @@ def down(data_dir: Path, *, within: float = 60) -> bool:
         remove(data_dir)
         return False
     deadline = time.monotonic() + within
-    pid = holder(data_dir)
+    pid = supervisor(data_dir)
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)

@@ -18,10 +18,10 @@ from infra.local.trouble import Away
 
 OLDEST_JAVA = 17
 _POM = Path(__file__).with_name("pom.xml")
-_INSTALL_JAVA = (
+INSTALL_JAVA = (
     "install a JDK 17 or later (Debian: apt install openjdk-17-jdk-headless; macOS: brew install openjdk)"
 )
-_INSTALL_MAVEN = "install Maven (Debian: apt install maven; macOS: brew install maven)"
+INSTALL_MAVEN = "install Maven (Debian: apt install maven; macOS: brew install maven)"
 _THEN = "then run: motcua doctor"
 
 
@@ -37,15 +37,15 @@ def java() -> Java:
     path = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
     if path is None:
         where = f"JAVA_HOME ({home}) holds no bin/java" if home else "no java on PATH"
-        raise Away(f"the broker needs Java {OLDEST_JAVA} or later and {where}: {_INSTALL_JAVA}, {_THEN}")
+        raise Away(f"the broker needs Java {OLDEST_JAVA} or later and {where}: {INSTALL_JAVA}, {_THEN}")
     told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
     found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
     if told.returncode or found is None:
-        raise Away(f"{path} -version does not answer as Java does: {_INSTALL_JAVA}, {_THEN}")
+        raise Away(f"{path} -version does not answer as Java does: {INSTALL_JAVA}, {_THEN}")
     version = int(found[1])
     if version < OLDEST_JAVA:
         raise Away(
-            f"{path} is Java {version}, the broker needs {OLDEST_JAVA} or later: {_INSTALL_JAVA}, {_THEN}"
+            f"{path} is Java {version}, the broker needs {OLDEST_JAVA} or later: {INSTALL_JAVA}, {_THEN}"
         )
     return Java(path, version)
 
@@ -55,7 +55,7 @@ def maven() -> str:
     path = shutil.which("mvn")
     if path is None:
         raise Away(
-            f"the broker's jars come through Maven and there is no mvn on PATH: {_INSTALL_MAVEN}, {_THEN}"
+            f"the broker's jars come through Maven and there is no mvn on PATH: {INSTALL_MAVEN}, {_THEN}"
         )
     return path
 
