@@ -9,7 +9,7 @@ stays on loopback or behind passwords.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from infra.local.engine_errors import READONLY, EngineError
@@ -20,8 +20,10 @@ _INSIDE = {
     "dictionary", "format", "generate_series", "generateseries", "merge", "null", "numbers", "numbers_mt",
     "values", "view", "zeros", "zeros_mt",
 }  # fmt: skip
-_OUTSIDE_FUNCTIONS = {"file", "catboostevaluate"}
-_ASSISTANTS = re.compile(r"ai[A-Z]\w*|AI[A-Z]\w*")
+# Plain functions can also be handed over by name alone, as in arrayMap(file, …), so no mention of these passes.
+_NEVER = re.compile(
+    r"file|catboostevaluate|ai(?:classify|embed|extract|filter|generate|redact|similarity|translate)"
+)
 
 # What can make a text mean other than it seems: comments (they nest), heredocs, typographic quotes.
 _OPAQUE = re.compile("/\\*|--|#|\\$|[\u2018\u2019\u201c\u201d]")
@@ -38,42 +40,47 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The functions a reader may not call, in lower case, and a pattern that finds any mention of one."""
+    """The table functions a reader may not call, in lower case, and what is worth a closer look."""
 
     names: frozenset[str]
     mention: re.Pattern[str]
 
     @classmethod
     def around(cls, table_functions: Iterable[str]) -> Bounds:
-        names = frozenset({name.lower() for name in table_functions} - _INSIDE | _OUTSIDE_FUNCTIONS)
-        return cls(names, re.compile(rf"\b(?:{'|'.join(sorted(names))}|ai[a-z]+)\b", re.IGNORECASE))
+        names = frozenset({name.lower() for name in table_functions} - _INSIDE)
+        words = "|".join([*sorted(names), _NEVER.pattern])
+        return cls(names, re.compile(rf"\b(?:{words})\b", re.IGNORECASE))
 
     def check(self, sql: str, query_class: str) -> None:
         """Raise if a reader may not run this statement."""
         if query_class != "READ_ONLY":
             raise _refusal("Cannot execute query in readonly mode.")
         # Most queries mention none of the names, and taking a long text apart costs more than running it.
-        if self.mention.search(sql) is None and not ("\\" in sql and ("`" in sql or '"' in sql)):
+        escaped_name = "\\" in sql and ("`" in sql or '"' in sql)
+        if not escaped_name and self.mention.search(sql) is None:
             return
         if _OPAQUE.search(sql):
             raise _refusal(
                 "No comments, heredocs or typographic quotes beside the name of an outside function."
             )
-        for name in _called(sql):
-            if "\\" in name or name.lower() in self.names or _ASSISTANTS.fullmatch(name):
-                raise _refusal(f"Cannot call {name} in readonly mode: it reaches outside the engine.")
+        for name, called in _names(sql):
+            outside = name.lower() in self.names and called
+            if outside or "\\" in name or _NEVER.fullmatch(name.lower()):
+                raise _refusal(f"Cannot use {name} in readonly mode: it reaches outside the engine.")
 
 
-def _called(sql: str) -> Iterable[str]:
-    """Every name directly before an opening parenthesis, quotes seen through."""
+def _names(sql: str) -> Iterator[tuple[str, bool]]:
+    """Every word and quoted name, and whether a parenthesis opens directly behind it."""
     name = ""
     for token in _TOKEN.finditer(sql):
         if token["blank"]:
             continue
-        if token["paren"] and name:
-            yield name
+        if name:
+            yield name, token["paren"] is not None
         quoted = token["quoted"]
         name = quoted[1:-1] if quoted else token["word"] or ""
+    if name:
+        yield name, False
 
 
 def _refusal(why: str) -> EngineError:

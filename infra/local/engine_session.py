@@ -135,6 +135,9 @@ class Session:
         if kind == "CONTROL" and verb in SELECTS:
             raise EngineError.refused(BAD_ARGUMENTS, "BAD_ARGUMENTS", "INTO OUTFILE is not allowed.")
         if self._bounds is not None:
+            if kind == "UNKNOWN":
+                # It does not parse: this says why, in the engine's words, and runs nothing of it.
+                self.run("SELECT formatQuery({sql:String})", "Null", {"sql": _escaped(sql)})
             self._bounds.check(sql, kind)
 
     def run(self, sql: str, fmt: str, parameters: Mapping[str, str] | None = None) -> Result:
@@ -215,3 +218,8 @@ def _connect(address: str) -> Any:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _escaped(value: str) -> str:
+    """As query parameters travel."""
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")

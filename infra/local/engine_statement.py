@@ -12,7 +12,8 @@ from dataclasses import dataclass
 READS = frozenset({"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK"})
 SELECTS = frozenset({"SELECT", "WITH", "FROM"})
 
-_BLANK = r"(?:\s|--[^\n]*(?:\n|$)|#[! ][^\n]*(?:\n|$)|/\*.*?\*/)*"
+# Possessive: a comment, once read, is not read in another way, or many of them would take for ever.
+_BLANK = r"(?:\s+|--[^\n]*(?:\n|$)|#[! ][^\n]*(?:\n|$)|/\*.*?\*/)*+"
 _VERB = re.compile(rf"(?:{_BLANK}\()*{_BLANK}([A-Za-z]+)", re.DOTALL)
 _FORMAT = re.compile(
     r"\bFORMAT\s+(?P<format>[A-Za-z]\w*)(?P<settings>\s+SETTINGS\s[^;']*)?[\s;]*$", re.IGNORECASE

@@ -347,6 +347,9 @@ def test_a_reader_reads_but_neither_writes_nor_leaves_the_engine(
         f"SELECT /* /* */ ' */ file('{secret}') /* ' */",
         f"SELECT \u201cfile\u201d('{secret}')",
         f"EXPLAIN PLAN SELECT file('{secret}')",
+        f"SELECT arrayMap(file, ['{secret}'])",
+        f"SELECT * APPLY file FROM (SELECT '{secret}')",
+        f"SELECT * APPLY `{hidden}` FROM (SELECT '{secret}')",
         f"SELECT `{hidden}`('{secret}')",
         f"SELECT * FROM file('{secret}')",
         f"SELECT * FROM `{secret}`",
@@ -360,6 +363,7 @@ def test_a_reader_reads_but_neither_writes_nor_leaves_the_engine(
         f"SELECT 1 INTO OUTFILE '{tmp_path / 'out.csv'}'",
         "SELECT 1 SETTINGS max_memory_usage = 0",
         "SELECT 1; DROP TABLE x",
+        "SELEKT \t1",
     ]:
         with pytest.raises(DatabaseError) as refused:
             reader.raw_query(sql)
