@@ -88,7 +88,7 @@ def text_of(raw: Raw | None) -> str:
 
 def members(value: bytes | Raw) -> dict[str, Raw] | None:
     """The members of a JSON object, undecoded; None where the value is something else."""
-    return _as_members.decode(value) if bytes(value[:1]) == b"{" else None
+    return _as_members.decode(value) if bytes(value)[:1] == b"{" else None
 
 
 def items(value: Raw | None) -> list[Raw] | None:
