@@ -285,9 +285,9 @@ def count(number: int, lang: Lang) -> str:
 
 def decimal(text: str, lang: Lang) -> str:
     """A figure printed the English way, in the language's way: points and commas change places."""
-    return (
-        text.translate(_SWAPPED).replace(" of ", " trên ").replace("over ", "trên ") if lang == "vi" else text
-    )
+    if lang == "en":
+        return text
+    return text.translate(_SWAPPED).replace(" of ", " / ").replace("over ", "trên ")
 
 
 _SWAPPED: Final = str.maketrans(",.", ".,")
