@@ -137,11 +137,16 @@ class _Sender:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        delivered = False
         try:
             if kind is None or issubclass(kind, eventlog.Unreadable):
                 self._deliver(0)
+                delivered = True
         finally:
-            self._producer.close()
+            if not delivered:
+                # No public way leads out: close() waits for ever for a broker that is gone.
+                self._producer._sender.force_close()  # noqa: SLF001
+            self._producer.close(timeout=self._patience)
 
     def send(self, message: Message, stamp: int) -> None:
         sent = self._producer.send(self._topic, message.value, key=message.key, timestamp_ms=stamp)
@@ -154,7 +159,7 @@ class _Sender:
         """Waits until no more than so many bytes are undelivered, and looks at all that is delivered."""
         while self._waiting and (self._backlog > at_most or self._waiting[0][0].is_done):
             sent, size = self._waiting.popleft()
-            # Longer than the producer's own patience: it is the one to give up, with its reason.
-            there = sent.get(timeout=2 * self._patience)
+            # The producer's own patience does not end while it cannot connect.
+            there = sent.get(timeout=self._patience)
             self.last_offsets[there.partition] = there.offset
             self._backlog -= size

@@ -3,6 +3,7 @@
 A topic that was deleted and made anew is another one: its `topic_id` tells.
 """
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -81,6 +82,7 @@ def reaching(brokers: str) -> Iterator[None]:
 @contextmanager
 def _admin(brokers: str) -> Iterator[KafkaAdminClient]:
     with reaching(brokers):
+        _knock(brokers)
         admin = KafkaAdminClient(
             bootstrap_servers=brokers.split(","), bootstrap_timeout_ms=5_000, request_timeout_ms=10_000
         )
@@ -88,6 +90,22 @@ def _admin(brokers: str) -> Iterator[KafkaAdminClient]:
             yield admin
         finally:
             admin.close()
+
+
+def _knock(brokers: str) -> None:
+    """Raises OSError at once where nobody listens: the client would try for seconds, and leak its sockets."""
+    refused = OSError("no broker is named")
+    for address in brokers.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        except OSError as error:
+            refused = error
+        except ValueError:
+            refused = OSError(f"{address} is not HOST:PORT")
+        else:
+            return
+    raise refused
 
 
 def _words(error: Exception) -> str:
