@@ -1,7 +1,8 @@
 """No part outlives its supervisor, even one killed with SIGKILL. Two ways, each for what the other cannot:
 
 `run PARENT COMMAND…` becomes COMMAND, having asked the kernel to send it SIGTERM when its parent dies (prctl,
-Linux only). At once, and nothing has to be alive for it.
+Linux only). At once, and nothing has to be alive for it. The parent is the thread that started it: start
+parts from the main thread.
 
 `guard LOCK` outlives the supervisor by some seconds, on any Unix. It is told process groups on stdin (`+123`,
 `-123`); at the end of stdin it sends SIGTERM to those left, and SIGKILL five seconds later: to a part that

@@ -27,7 +27,7 @@ def engine_part(data_dir: Path, port: int = 0) -> Part:
     """A real ClickHouse behind its HTTP interface. Raises Trouble when the port is taken."""
     settled = ports.settle(data_dir, "engine", port)
     address = f"{ports.HOST}:{settled}"
-    command = (sys.executable, "-m", "infra.local.engine", "--data", str(data_dir.absolute()))
+    command = (sys.executable, "-m", "infra.local.engine", "--data", str(data_dir.absolute() / "engine"))
     return Part(
         name="engine",
         argv=(*command, "--port", str(settled)),

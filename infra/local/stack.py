@@ -205,6 +205,7 @@ class _Stack:
         earlier = list(self._live)[: list(self._live).index(part.name)]
         for need in earlier if part.needs is None else part.needs:
             await self._live[need].ready.wait()
+        self._say(f"starting {part.name}")
         if part.before is not None:
             await asyncio.to_thread(part.before)
         while True:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import broker, claim, jars, stack
+from infra.local import broker, claim, doctor, jars, stack
 from infra.local.claim import PartStatus
 from infra.local.trouble import Away, WrongUse
 
@@ -42,7 +42,7 @@ while True:
     time.sleep(1000)
 """
 
-# The command that a front door would be: `up DATA PARTS [broker]`.
+# The command that a front door would be: `up DATA PARTS [real]`.
 UP = """
 import json, sys
 from pathlib import Path
@@ -53,7 +53,7 @@ def note(name):
     with open(data.parent / "notes", "a") as file:
         file.write(f"before {name}\\n")
 def listed():
-    real = [parts.broker_part(data, say=print)] if "broker" in sys.argv else []
+    real = [parts.broker_part(data, say=print), parts.engine_part(data)] if "real" in sys.argv else []
     fakes = [stack.Part(**one, before=lambda name=one["name"]: note(name)) for one in described]
     return [*real, *fakes]
 try:
@@ -86,8 +86,8 @@ class House:
         command = [sys.executable, "-c", FAKE, name, str(self.data.parent / "notes"), *words]
         return {"name": name, "argv": command, "ready": f"{name} is ready", "address": f"{name}:1"} | more
 
-    def command(self, *parts: dict[str, object], real: str = "") -> list[str]:
-        return [sys.executable, "-c", UP, str(self.data), json.dumps(parts), real]
+    def command(self, *parts: dict[str, object], real: bool = False) -> list[str]:
+        return [sys.executable, "-c", UP, str(self.data), json.dumps(parts), *(["real"] if real else [])]
 
     def notes(self) -> list[str]:
         path = self.data.parent / "notes"
@@ -290,7 +290,7 @@ def test_down_removes_what_a_killed_stack_left_written(house: House, start: Star
     assert claim.read(house.data) is None
 
 
-def detach(house: House, *parts: dict[str, object], real: str = "") -> subprocess.CompletedProcess[str]:
+def detach(house: House, *parts: dict[str, object], real: bool = False) -> subprocess.CompletedProcess[str]:
     """As a front door would, in a process of its own, whose child then is nobody's."""
     program = "import sys, pathlib; from infra.local import stack; "
     program += "sys.exit(stack.detach(pathlib.Path(sys.argv[1]), sys.argv[2:]))"
@@ -328,11 +328,16 @@ def test_a_real_broker_that_is_killed_comes_back_at_its_address(house: House) ->
         jars.java()
     except Away as away:
         pytest.skip(str(away))
-    told = detach(house, house.part("worker"), real="broker")
+    told = detach(house, house.part("worker"), real=True)
     assert told.returncode == 0, told.stderr
     run = claim.read(house.data)
     assert run is not None
     assert broker.topics(run.announced["kafka"]) == ()
+    assert {check.name: check.state for check in doctor.examine(house.data)}.items() >= {
+        ("stack", "ok"),
+        ("broker", "ok"),
+        ("engine", "ok"),
+    }
     os.kill(house.pid("broker"), signal.SIGKILL)
     until(lambda: "broker ended by SIGKILL" in stack.log_path(house.data).read_text())
     until(house.runs)
