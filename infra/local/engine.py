@@ -30,7 +30,8 @@ from typing import TextIO
 
 import uvloop
 
-_GRACE_S = 3.0
+# The server waits so long for requests to end, and as long again for those that it then cuts short.
+_GRACE_S = 1.5
 _MIB = 1 << 20
 
 

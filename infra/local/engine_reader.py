@@ -20,13 +20,14 @@ _INSIDE = {
     "dictionary", "format", "generate_series", "generateseries", "merge", "null", "numbers", "numbers_mt",
     "values", "view", "zeros", "zeros_mt",
 }  # fmt: skip
-# Plain functions can also be handed over by name alone, as in arrayMap(file, …), so no mention of these passes.
+# A plain function can be handed over by name alone, as in arrayMap(file, …): no mention of these passes.
 _NEVER = re.compile(
     r"file|catboostevaluate|ai(?:classify|embed|extract|filter|generate|redact|similarity|translate)"
 )
 
 # What can make a text mean other than it seems: comments (they nest), heredocs, typographic quotes.
 _OPAQUE = re.compile("/\\*|--|#|\\$|[\u2018\u2019\u201c\u201d]")
+_QUOTE = re.compile('[`"\u201c\u201d]')
 _TOKEN = re.compile(
     r"""(?P<blank>\s+)
       | '(?:\\.|''|[^'\\])*'
@@ -56,7 +57,7 @@ class Bounds:
         if query_class != "READ_ONLY":
             raise _refusal("Cannot execute query in readonly mode.")
         # Most queries mention none of the names, and taking a long text apart costs more than running it.
-        escaped_name = "\\" in sql and ("`" in sql or '"' in sql)
+        escaped_name = "\\" in sql and _QUOTE.search(sql) is not None
         if not escaped_name and self.mention.search(sql) is None:
             return
         if _OPAQUE.search(sql):

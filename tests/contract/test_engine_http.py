@@ -242,6 +242,23 @@ def test_a_bad_insert_leaves_nothing_behind(client: Client, table: str) -> None:
     assert client.command(f"SELECT count() FROM {table}") == 0
 
 
+def test_a_long_insert_hears_why_it_was_refused(client: Client) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        client.raw_insert("no_such_table", ["a"], b"1\n" * 20_000_000, fmt="CSV")
+    assert refusal(refused) == 60
+
+
+def test_a_retried_insert_with_its_token_counts_once(client: Client) -> None:
+    client.command(
+        "CREATE TABLE once (a UInt64) ENGINE = MergeTree ORDER BY a"
+        " SETTINGS non_replicated_deduplication_window = 100"
+    )
+    for _ in range(2):
+        client.insert("once", [[1]], column_names=["a"], settings={"insert_deduplication_token": "it's 1"})
+    client.insert("once", [[1]], column_names=["a"], settings={"insert_deduplication_token": "it's 2"})
+    assert client.command("SELECT count() FROM once") == 2
+
+
 def test_an_insert_whose_client_leaves_in_the_middle_is_not_committed(
     running: Running, client: Client, table: str
 ) -> None:
@@ -346,6 +363,7 @@ def test_a_reader_reads_but_neither_writes_nor_leaves_the_engine(
         f"SELECT $$'$$, file('{secret}'), $$'$$",
         f"SELECT /* /* */ ' */ file('{secret}') /* ' */",
         f"SELECT \u201cfile\u201d('{secret}')",
+        f"SELECT \u201c{hidden}\u201d('{secret}')",
         f"EXPLAIN PLAN SELECT file('{secret}')",
         f"SELECT arrayMap(file, ['{secret}'])",
         f"SELECT * APPLY file FROM (SELECT '{secret}')",
@@ -466,17 +484,21 @@ def test_formats_and_pings_of_plain_http(running: Running) -> None:
 
 def test_acknowledged_rows_survive_a_kill_and_the_directory_opens_again(tmp_path: Path) -> None:
     acknowledged = 0
+    warm = threading.Event()
     with engine(tmp_path) as first:
         client = first.client()
         client.command("CREATE TABLE kept (a UInt64) ENGINE = MergeTree ORDER BY a")
-        killer = threading.Timer(1.0, first.process.send_signal, [signal.SIGKILL])
+        killer = threading.Thread(target=lambda: warm.wait(60) and first.process.kill())
         killer.start()
         with contextlib.suppress(ClickHouseError):
             while True:
                 client.insert("kept", [[acknowledged * 1_000 + i] for i in range(1_000)], column_names=["a"])
                 acknowledged += 1
+                if acknowledged == 5:
+                    warm.set()
         killer.join()
         assert first.process.wait(30) == -signal.SIGKILL
+    assert acknowledged >= 5
     with engine(tmp_path) as second:
         client = second.client()
         got = client.query("SELECT count(), uniqExact(a) FROM kept").result_rows[0]
