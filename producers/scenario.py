@@ -2,13 +2,14 @@
 
 `october-2023` is two years' first nine months of 63 provinces, 22 ministries and 11,956 one-stop units, as
 the national portal would have received them; the pipeline, not this scenario, arrives at the figures that
-were published in October 2023.
+were published in October 2023. `steady` is a quiet morning, for a page to move by.
 
 Promises: the same name, seed, scale and register give the same calls, byte for byte; calls come in the order
 in which they were received; memory holds the plan (40 bytes a dossier) and what is under way, never the log.
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -17,10 +18,12 @@ from producers.scenario_dossiers import PROGRESS, UPDATE, Dossiers
 from producers.scenario_junk import WHOLE, Junk
 from producers.scenario_plan import Plan, make_plan, unpacked
 from producers.scenario_records import DAY, clock_text
+from producers.scenario_steady import steady
 from rates.declared import FULL_SERVICE, PROGRESS_SERVICE
 from rates.register import Register
+from rates.wire import LOCAL
 
-NAMES: Final = ("october-2023",)
+NAMES: Final = ("october-2023", "steady")
 
 Entry: TypeAlias = tuple[str, dict[str, Any]]
 """A log line: received_at as ISO 8601 with its offset, and the call."""
@@ -30,16 +33,30 @@ _Waiting: TypeAlias = tuple[int, str, int, int, Any]
 _MOST: Final = 200
 _MOST_ROWS: Final = 10  # some systems send at most ten progress rows in a call
 _JUNK: Final = 0.012
+_MONDAY: Final = datetime(2026, 1, 5, 7, 30, tzinfo=timezone(timedelta(hours=7)))
 
 
-def scenario(name: str, *, seed: int, scale: float, register: Register) -> Iterator[Entry]:
-    """The calls of a world. Raises ValueError where there is none of that name, scale or register."""
-    if name not in NAMES:
-        msg = f"no scenario {name!r}; choose one of {', '.join(NAMES)}"
-        raise ValueError(msg)
+def scenario(
+    name: str, *, seed: int, scale: float, register: Register, start: datetime = _MONDAY
+) -> Iterator[Entry]:
+    """The calls of a world; `start` is when the morning of `steady` begins.
+
+    Raises ValueError where there is no world of that name, or none at this scale or of this register.
+    """
     random = Random(seed)
-    plan = make_plan(random, scale, register)
-    return _calls(random, plan, Dossiers(random, plan.sources, plan.bodies, register))
+    match name:
+        case "october-2023":
+            plan = make_plan(random, scale, register)
+            return _calls(random, plan, Dossiers(random, plan.sources, plan.bodies, register))
+        case "steady":
+            begin = int(start.timestamp()) + LOCAL
+            return (
+                (clock_text(sent.at), _written(sent.sender, sent.kind, [sent.record]))
+                for sent in steady(random, scale, register, begin)
+            )
+        case _:
+            msg = f"no scenario {name!r}; choose one of {', '.join(NAMES)}"
+            raise ValueError(msg)
 
 
 def _calls(random: Random, plan: Plan, dossiers: Dossiers) -> Iterator[Entry]:

@@ -28,6 +28,16 @@ _END_2022: Final = day_number(date(2022, 12, 31)) * DAY
 _END_2023: Final = day_number(date(2023, 10, 15)) * DAY + 17 * HOUR
 _LAST_ARRIVAL: Final = day_number(date(2023, 10, 20)) * DAY
 _LIMIT_DAYS: Final = (3, 10, 3, 3, 30, 25, 15)  # in the order of SYSTEMS
+_OF_THE_DOSSIER: Final = (
+    "MaTTHC",
+    "NgayNopHoSo",
+    "ChuHoSo",
+    "SoGiayToChuHoSo",
+    "DinhDanhCHS",
+    "SoDienThoai",
+    "Email",
+    "TrichYeuHoSo",
+)
 _OTHER: Final = SYSTEMS.index("other")
 _NO_BULK: Final = 21  # months since January 2022: from October 2023 on nothing waits for the month's end
 
@@ -135,8 +145,7 @@ class Dossiers:
         due_text = self._due(procedure, received)
         common = self._records.common(number, source, bits, procedure, received, papers)
         if again is not None:
-            same = ("ChuHoSo", "SoGiayToChuHoSo", "TrichYeuHoSo", "NgayNopHoSo", "MaTTHC")
-            common |= {name: again[name] for name in same if name in again}
+            common |= {name: again[name] for name in _OF_THE_DOSSIER if name in again}
         received_text = wire(received)
         if received % DAY == 0 and chance() < 0.5:
             received_text = received_text[:8]
