@@ -1,6 +1,7 @@
 """The rules of correctness, each switched off: worlds that the model must find wrong.
 
-`seeds` are known to bite; `rate` says of how many in ten thousand worlds, so that a weaker simulator shows.
+`seeds` are known to bite; `rate` says in how many of ten thousand worlds the canary does, so that a simulator
+that grew weaker shows. `tests.model.seeds` measures both anew.
 """
 
 from collections.abc import Iterator
@@ -74,13 +75,40 @@ class Canary:
 
 
 CANARIES = (
-    Canary("an applied event marks nothing", Variant(cohort=AppliedMarksNothing), 0, ()),
-    Canary("an applied event does not mark the days it names", Variant(cohort=AppliedNamesNothing), 0, ()),
-    Canary("no event marks the days it names", Variant(cohort=NothingIsNamed), 0, ()),
-    Canary("stored cells are not part of a loaded cohort", Variant(loads_cells=False), 0, ()),
-    Canary("offsets are acknowledged before their rows", Variant(acknowledges_first=True), 0, ()),
-    Canary("the cache is kept across a rebalance", Variant(drops_on_rebalance=False), 0, ()),
-    Canary("tallies carry the time of saving as version", Variant(versions_from_clock=True), 0, ()),
-    Canary("tallies carry one constant version", Variant(constant_versions=True), 0, ()),
-    Canary("tallies are saved as increments", Variant(cohort=Increments, increments=True), 0, ()),
+    Canary("an applied event marks nothing", Variant(cohort=AppliedMarksNothing), 610, (5, 17, 24, 72, 78)),
+    Canary(
+        "an applied event does not mark the days it names",
+        Variant(cohort=AppliedNamesNothing),
+        2,
+        (732, 5228, 5992, 8760),
+    ),
+    Canary("no event marks the days it names", Variant(cohort=NothingIsNamed), 2, (732, 5228, 5992, 8760)),
+    Canary(
+        "stored cells are not part of a loaded cohort",
+        Variant(loads_cells=False),
+        80,
+        (157, 235, 438, 807, 948),
+    ),
+    Canary(
+        "offsets are acknowledged before their rows", Variant(acknowledges_first=True), 6500, (1, 4, 5, 9, 10)
+    ),
+    Canary(
+        "the cache is kept across a rebalance",
+        Variant(drops_on_rebalance=False),
+        110,
+        (2, 128, 138, 168, 248),
+    ),
+    Canary(
+        "tallies carry the time of saving as version",
+        Variant(versions_from_clock=True),
+        200,
+        (98, 231, 258, 346, 365),
+    ),
+    Canary("tallies carry one constant version", Variant(constant_versions=True), 600, (30, 54, 58, 62, 67)),
+    Canary(
+        "tallies are saved as increments",
+        Variant(cohort=Increments, increments=True),
+        1900,
+        (5, 14, 17, 22, 24),
+    ),
 )

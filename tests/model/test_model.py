@@ -5,7 +5,7 @@ import pytest
 from tests.model.canaries import CANARIES, Canary
 from tests.model.world import World
 
-WORLDS = 3000
+WORLDS = 2000
 CHUNK = 500
 
 

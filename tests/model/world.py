@@ -120,10 +120,11 @@ class Link:
         return dict(self._database.reached)
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
-        await Pause(rows)
+        # A worker writes them in the order of a set; the same seed is to tell the same story anywhere.
+        await Pause(sorted(rows, key=lambda row: (row.key, row.number)))
 
     async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
-        await Pause(self._database.stamped(rows))
+        await Pause(self._database.stamped(sorted(rows, key=lambda row: (row.key, row.cell))))
 
     async def save_dead_letters(self, rows: Sequence[DeadLetter]) -> None:
         await Pause(rows)
