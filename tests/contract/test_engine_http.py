@@ -287,6 +287,15 @@ def test_a_big_result_streams_block_by_block(client: Client) -> None:
     assert (seen, total) == (3_000_000, sum(range(3_000_000)))
 
 
+def test_a_client_that_leaves_ends_its_streamed_query(running: Running, client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as plug:
+        sql = b"SELECT number AS endless FROM system.numbers"
+        plug.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(sql), sql))
+        assert plug.recv(12) == b"HTTP/1.1 200"
+    running_now = "SELECT count() FROM system.processes WHERE query LIKE '%AS endless FROM%numbers'"
+    eventually(lambda: client.command(running_now) == 0)
+
+
 def test_an_error_in_the_middle_of_a_stream_is_raised_with_its_text(client: Client) -> None:
     sql = "SELECT throwIf(number = 2500000, 'here it broke') FROM numbers(3000000)"
     with (
