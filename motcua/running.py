@@ -26,11 +26,12 @@ def up(
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes.")] = None,
 ) -> None:
     """Start the embedded stack: a real Kafka broker, the real ClickHouse engine, a worker and the page."""
-    from infra.local import stack
+    from infra.local import jars, stack
 
     given["workers"] = workers
     found = settings()
     if detach:
+        jars.fetch(say)
         raise typer.Exit(stack.detach(found.data_dir, [sys.executable, "-m", "motcua", *_argv(found), "up"]))
     raise typer.Exit(stack.up(found.data_dir, lambda: _parts(found), stamp=clock.stamp))
 
