@@ -5,10 +5,21 @@ from datetime import date, timedelta
 from typing import Any
 
 from dashboards.panels import PANELS
-from rates.definitions import DEFINITIONS
+from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.register import Register
 from rates.tallies import SYSTEMS
+
+SIXTH = Definition(
+    id="ER-SIXTH",
+    basis="due",
+    numerator=("e_result", "e_result_clean"),
+    denominator="open",
+    name_vi="Định nghĩa thứ sáu",
+    name_en="A sixth definition",
+    source="a test",
+    valid_from="2026-01-01",
+)
 
 
 class Board:
