@@ -237,7 +237,7 @@ def test_some_calls_bring_many_records_at_the_end_of_a_month(world: World) -> No
         for received_at, call in world.calls
         if isinstance(call.get("data"), list)
     ]
-    assert sum(hour == "20" and size > 50 for hour, size in sizes) > 5
+    assert sum(hour == "20" and size > 20 for hour, size in sizes) > 10
     assert max(size for _, size in sizes) <= 200
 
 
