@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,21 @@ class Stack:
     def json(self, *arguments: str | Path) -> Any:
         return json.loads(self.run(*arguments, "--json"))
 
+    def end(self, pid: int) -> None:
+        """Ask a process to end; it may be gone already."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
     def address(self, name: str) -> str:
         """Where `kafka`, `clickhouse` or `page` listens."""
         said = json.loads((self.data_dir / "run.json").read_text(encoding="utf-8"))
         return str(said[name])
+
+    def query(self, sql: str) -> str:
+        """The database's answer to a query, as text."""
+        request = urllib.request.Request(self.address("clickhouse") + "/?database=motcua", sql.encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(answer.read().decode().strip())
 
     def pid(self, part: str) -> int:
         """The process of a part, or 0 while it has none."""
