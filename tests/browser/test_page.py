@@ -1,0 +1,178 @@
+"""The page in a real browser: a number moves, a person can follow it down, nobody is shut out."""
+
+import re
+import shutil
+from collections.abc import AsyncIterator
+from typing import Final
+
+import pytest
+from aiohttp.test_utils import TestServer
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from dashboards.page import page
+from rates.failures import Retry
+from rates.register import Register
+from tests.support.board import Board
+
+CHROMIUM: Final = shutil.which("chromium")
+ARGUMENTS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SECONDS: Final = 30_000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)"),
+]
+
+
+@pytest.fixture
+def board() -> Board:
+    board = Board(Register.shipped())
+    board.version = 1
+    return board
+
+
+@pytest.fixture
+async def address(board: Board) -> AsyncIterator[str]:
+    async with TestServer(page(board, board.register, clock=lambda: board.complete + 600)) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+class Watched:
+    """A tab, with whatever it complained of and whatever it asked of another host."""
+
+    def __init__(self, tab: Page, address: str) -> None:
+        self.tab = tab
+        self.complaints: list[str] = []
+        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("console", lambda said: self.complaints.extend([said.text] if said.type == "error" else []))
+        tab.on(
+            "request",
+            lambda asked: self.complaints.extend([] if asked.url.startswith(address) else [asked.url]),
+        )
+
+
+@pytest.fixture
+async def watched(browser: Browser, address: str) -> AsyncIterator[Watched]:
+    tab = await browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.set_default_timeout(SECONDS)
+    yield Watched(tab, address)
+    await tab.close()
+
+
+async def test_a_number_moves_while_events_flow_and_nothing_else_does(
+    watched: Watched, address: str, board: Board
+) -> None:
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=en")
+    counts = tab.locator("#national tr").nth(1).locator("[data-n]")
+    await expect(counts.nth(1)).to_have_text("266,000")
+    await expect(tab.locator("[data-beat]")).to_have_text("live", timeout=SECONDS)
+    await tab.locator('#national a[href*="ER-766-PORTAL"]').focus()
+    await tab.evaluate("window.before = document.querySelector('#national table')")
+    board.version, board.more = 2, 37
+    await expect(counts.nth(1)).to_have_text("266,037", timeout=SECONDS)
+    assert await tab.evaluate("window.before === document.querySelector('#national table')")
+    assert "ER-766-PORTAL" in await tab.evaluate("document.activeElement.href")
+    assert not watched.complaints
+
+
+async def test_the_first_figure_appears_on_a_page_that_was_opened_before_any_event(
+    watched: Watched, address: str, board: Board
+) -> None:
+    board.version = 0
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=vi")
+    await expect(tab.locator(".notice")).to_contain_text("Chưa có sự kiện nào tới")
+    board.version = 1
+    await expect(tab.locator('[data-figure="localities_rate"]')).to_have_text("38,94 %", timeout=SECONDS)
+    await expect(tab.locator(".notice")).to_have_count(0)
+    assert not watched.complaints
+
+
+async def test_a_page_keeps_its_figures_while_the_database_is_away_and_goes_on_after(
+    watched: Watched, address: str, board: Board
+) -> None:
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=en")
+    await expect(tab.locator("[data-beat]")).to_have_text("live", timeout=SECONDS)
+    board.failure = Retry("clickhouse", "refused")
+    await expect(tab.locator("[data-beat]")).to_have_text(re.compile("connection lost"), timeout=SECONDS)
+    await expect(tab.locator('[data-figure="localities_rate"]')).to_have_text("38.94 %")
+    board.failure = None
+    await expect(tab.locator("[data-beat]")).to_have_text("live", timeout=SECONDS)
+
+
+async def test_a_page_opened_without_a_database_fills_itself_when_it_comes(
+    watched: Watched, address: str, board: Board
+) -> None:
+    board.failure = Retry("clickhouse", "refused")
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=en")
+    await expect(tab.locator("h1")).to_have_text("The database does not answer")
+    board.failure = None
+    await expect(tab.locator('[data-figure="localities_rate"]')).to_have_text("38.94 %", timeout=SECONDS)
+
+
+async def test_from_the_country_to_one_dossier_and_back_by_keyboard_alone(
+    watched: Watched, address: str
+) -> None:
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=en&definition=ER-PROV-DONE&from=2023-01-01")
+    for name in ("Dien Bien", "Department 02, Dien Bien"):
+        await tab.get_by_role("link", name=name, exact=True).first.focus()
+        await tab.keyboard.press("Enter")
+        await expect(tab.locator("h1")).to_have_text(name)
+    await expect(tab.locator(".dossiers tbody tr")).to_have_count(50)
+    await tab.get_by_role("link", name="Only the missing").focus()
+    await tab.keyboard.press("Enter")
+    await expect(tab.locator(".dossiers tr.counts")).to_have_count(0)
+    await tab.get_by_role("navigation", name="You are here").get_by_role("link", name="Overview").focus()
+    await tab.keyboard.press("Enter")
+    await expect(tab.locator("#scoreboard")).to_be_visible()
+    assert "definition=ER-PROV-DONE&from=2023-01-01" in tab.url
+    assert not watched.complaints
+
+
+async def test_the_filter_keeps_language_and_asks_for_what_was_chosen(watched: Watched, address: str) -> None:
+    tab = watched.tab
+    await tab.goto(f"{address}/?lang=vi")
+    await tab.get_by_role("combobox", name="Định nghĩa").select_option("ER-766-PORTAL")
+    await tab.get_by_label("Từ ngày").fill("2023-01-01")
+    await tab.get_by_role("button", name="Xem").click()
+    await expect(tab.locator("#bodies .tally")).to_contain_text(
+        "ER-766-PORTAL · Theo báo cáo · từ 01/01/2023"
+    )
+    assert "lang=vi" in tab.url
+
+
+@pytest.mark.parametrize("path", ["/", "/body/H18", "/unit/H18.02", "/?from=2023-02-31"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_fits_a_phone_and_passes_the_accessibility_rules(
+    browser: Browser, address: str, path: str, scheme: str
+) -> None:
+    for width in (390, 1440):
+        tab = await browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        await tab.goto(address + path)
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+        found = await Axe().run(tab)
+        assert found.violations_count == 0, found.generate_report()
+        await tab.close()

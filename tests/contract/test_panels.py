@@ -1,0 +1,187 @@
+"""Panels on the real engine: every question has an answer, and it is the command line's."""
+
+from collections.abc import AsyncIterator
+from itertools import count, product
+
+import pytest
+import pytest_asyncio
+
+from dashboards.page.frames import Frames
+from dashboards.panels import (
+    BODIES,
+    DEFAULTS,
+    DOSSIERS,
+    FRESHNESS,
+    PANELS,
+    RATES,
+    REJECTIONS,
+    UNITS,
+    Panel,
+)
+from dashboards.scoreboard import PARAMETERS, scoreboard
+from rates.cohort import Cell, cohort_of
+from rates.definitions import DEFINITIONS, FORMS, definition
+from rates.dossier import Dossier
+from rates.effects import DeadLetter, DossierRow, Reached, TallyRow, version
+from rates.failures import Fatal
+from rates.register import Register
+from rates.tallies import days_of, lanes, mask_of
+from rates.wire import (
+    DIGITISED,
+    E_RESULT,
+    E_RESULT_CLEAN,
+    POPULATION_DATABASE,
+    RESULT_REQUIRED,
+    Reason,
+    Rejection,
+)
+from sinks import migrate, reads, reference
+from sinks.client import Database, connect
+from sinks.cohorts import CohortStore
+
+RECEIVED = 1_696_233_600  # 2023-10-02 15:00 local
+_names = count(1)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stored(engine_url: str) -> AsyncIterator[Database]:
+    """Eight dossiers of two provinces and one ministry, one dead letter, two partitions."""
+    async with connect(engine_url, f"panels_{next(_names)}") as database:
+        await migrate.migrate(database, RECEIVED, lambda _line: None)
+        await reference.save(database)
+        store = CohortStore(database)
+        facts = (
+            RESULT_REQUIRED | E_RESULT | E_RESULT_CLEAN | DIGITISED,
+            RESULT_REQUIRED | E_RESULT,
+            RESULT_REQUIRED | POPULATION_DATABASE,
+            E_RESULT | E_RESULT_CLEAN,
+        )
+        numbers = [f"{unit}-231002-{at:04}" for unit, at in product(("H18.02", "H18.03"), range(3))]
+        numbers += ["G15-231002-0001", "000.17.22.H56-231002-0001"]
+        for at, number in enumerate(numbers):
+            unit = number.split("-")[0]
+            fact = facts[at % 4]
+            times = (RECEIVED, RECEIVED + 86_400 if at % 3 else 0, RECEIVED + 172_800)
+            mask = mask_of(10 if at % 3 else 4, *times, fact)
+            key = cohort_of(unit, number)
+            state = Dossier(
+                version=version(1, at, 0),
+                learnt=RECEIVED,
+                mask=mask,
+                system=at % 7,
+                record_status=10 if at % 3 else 4,
+                record_time=RECEIVED,
+                progress_status=0,
+                progress_time=0,
+                received=times[0],
+                completed=times[1],
+                due=times[2],
+                facts=fact,
+                procedure="1.001193.000.00.00.H18",
+                sector="G15-HT01",
+            )
+            await store.save_dossiers([DossierRow(key, number, state)])
+            await store.save_tallies(
+                [
+                    TallyRow(key, Cell(at % 7, basis, day), version(1, at, 0), lanes(mask))
+                    for basis, day in enumerate(days_of(mask, *times))
+                    if day
+                ]
+            )
+        rejection = Rejection(2, Reason.BAD_NUMBER, "MaHoSo", "no unit")
+        await store.save_dead_letters([DeadLetter(version(1, 9, 2), 3, 9, RECEIVED, rejection)])
+        await store.save_progress([Reached(0, version(1, 7, 0), RECEIVED + 9, RECEIVED + 5)])
+        await store.save_progress([Reached(3, version(1, 9, 0), RECEIVED + 60, RECEIVED + 60)])
+        yield database
+
+
+async def ask(
+    database: Database, panel: Panel, identifier: str = "ER-766-DOC", **given: object
+) -> list[dict]:
+    text = panel.text(definition(identifier))
+    return await database.rows(text, panel.values({**PARAMETERS, **DEFAULTS, **given}))
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.id)
+async def test_every_panel_answers_with_its_columns_under_every_definition(
+    stored: Database, panel: Panel
+) -> None:
+    given = {**PARAMETERS, **DEFAULTS, "unit": "H18.02" if panel is DOSSIERS else "", "body": "H18"}
+    for one, form in product(DEFINITIONS, FORMS):
+        rows = await stored.rows(panel.text(one, form), panel.values(given))
+        for row in rows:
+            assert list(row) == [column.name for column in panel.columns]
+    assert rows or panel.id.startswith("scoreboard")
+
+
+async def test_the_pages_rates_are_those_of_the_command_line(stored: Database) -> None:
+    national = {row["definition"]: row for row in await ask(stored, RATES)}
+    for row in await reads.rates(stored, DEFINITIONS):
+        shown = national[row["definition"]]
+        assert (shown[row["form"]], shown["total"]) == (row["numerator"], row["denominator"])
+    for one in DEFINITIONS:
+        shown = {row["code"]: row for row in await ask(stored, BODIES, one.id)}
+        told = await reads.rates(stored, [one], ("reported",), ("body",))
+        assert {code: (row["reported"], row["total"]) for code, row in shown.items()} == {
+            row["body"]: (row["numerator"], row["denominator"]) for row in told
+        }
+
+
+async def test_bodies_units_and_dossiers_add_up_to_the_rate_above_them(stored: Database) -> None:
+    for one in DEFINITIONS:
+        (dien_bien,) = [row for row in await ask(stored, BODIES, one.id) if row["code"] == "H18"]
+        units = await ask(stored, UNITS, one.id, body="H18")
+        assert sum(row["total"] for row in units) == dien_bien["total"]
+        assert sum(row["reported"] for row in units) == dien_bien["reported"]
+        for unit in units:
+            dossiers = await ask(stored, DOSSIERS, one.id, unit=unit["code"])
+            missing = await ask(stored, DOSSIERS, one.id, unit=unit["code"], missing=1)
+            assert len(dossiers) == unit["total"]
+            assert sum(row["counts"] for row in dossiers) == unit["reported"]
+            assert len(missing) == unit["total"] - unit["reported"]
+        (filtered,) = [r for r in await ask(stored, RATES, body="H18") if r["definition"] == one.id]
+        assert filtered["total"] == dien_bien["total"]
+
+
+async def test_a_period_includes_both_its_ends(stored: Database) -> None:
+    on = await ask(stored, RATES, first="2023-10-02", last="2023-10-02")
+    before = await ask(stored, RATES, last="2023-10-01")
+    assert {row["definition"]: row["total"] for row in on}["ER-766-PORTAL"] == 8
+    assert {row["definition"]: row["total"] for row in before}["ER-766-PORTAL"] == 0
+
+
+async def test_a_dossiers_times_come_as_seconds_and_none_as_zero(stored: Database) -> None:
+    rows = {row["number"]: row for row in await ask(stored, DOSSIERS, "ER-766-PORTAL", unit="H18.02")}
+    first, second = rows["H18.02-231002-0000"], rows["H18.02-231002-0001"]
+    assert (first["received_time"], first["completed_time"]) == (RECEIVED, 0)
+    assert second["completed_time"] == RECEIVED + 86_400
+    assert (first["status"], second["status"]) == (4, 10)
+    assert (first["counted_day"], first["system"]) == ("2023-10-02", "civil_status")
+
+
+async def test_rejections_are_counted_by_reason(stored: Database) -> None:
+    assert await ask(stored, REJECTIONS) == [{"reason_code": "bad_number", "events": 1, "latest": RECEIVED}]
+
+
+async def test_figures_are_complete_to_the_slowest_partition(stored: Database) -> None:
+    (row,) = await ask(stored, FRESHNESS)
+    assert (row["complete"], row["partitions"]) == (RECEIVED + 5, 2)
+    assert row["complete"] == await reads.complete_to(stored)
+    assert row["latest"] == RECEIVED + 60
+
+
+async def test_the_scoreboard_of_another_month_has_nothing_to_say(stored: Database) -> None:
+    assert {figure.recomputed for figure in await scoreboard(stored, Register.shipped())} == {"–"}
+
+
+async def test_a_database_that_is_not_migrated_is_fatal_and_one_that_is_new_is_not(engine_url: str) -> None:
+    async with connect(engine_url, f"panels_{next(_names)}") as database:
+        frames = Frames(database, lambda: 0.0)
+        with pytest.raises(Fatal):
+            await frames.freshness(DEFINITIONS[0])
+        await migrate.migrate(database, RECEIVED, lambda _line: None)
+        fresh = await frames.freshness(DEFINITIONS[0])
+        assert (fresh.complete_to, fresh.latest) == (None, None)
+        assert len(await ask(database, RATES)) == len(DEFINITIONS)
