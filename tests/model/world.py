@@ -121,10 +121,12 @@ class Link:
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         # A worker writes them in the order of a set; the same seed is to tell the same story anywhere.
-        await Pause(sorted(rows, key=lambda row: (row.key, row.number)))
+        ordered = sorted(rows, key=lambda row: (row.key, row.number))
+        await Pause(ordered)
 
     async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
-        await Pause(self._database.stamped(sorted(rows, key=lambda row: (row.key, row.cell))))
+        ordered = sorted(rows, key=lambda row: (row.key, row.cell))
+        await Pause(self._database.stamped(ordered))
 
     async def save_dead_letters(self, rows: Sequence[DeadLetter]) -> None:
         await Pause(rows)
