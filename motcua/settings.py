@@ -18,7 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from rates.failures import Fatal
+from infra.local.trouble import WrongUse
 
 TOML: Final = "motcua.toml"
 _SECRET: Final = ("clickhouse_password",)
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
 
 
 def load(options: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in force. A wrong one is `Fatal`, named with its origin."""
+    """The settings in force. A wrong one is `WrongUse`, named with its origin."""
     given = {name: value for name, value in (options or {}).items() if value is not None}
     try:
         settings = Settings(**given)
@@ -82,10 +82,10 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
         name = ".".join(str(part) for part in wrong["loc"])
         origin = _origins(given).get(name, "an option")
         msg = f"setting {name!r} from {origin}: {wrong['msg']}. Next: motcua config --help"
-        raise Fatal(msg) from error
+        raise WrongUse(msg) from error
     except ValueError as error:
         msg = f"{TOML} cannot be read: {error}. Next: mend or remove it"
-        raise Fatal(msg) from error
+        raise WrongUse(msg) from error
 
 
 def origins(options: Mapping[str, Any] | None = None) -> list[tuple[str, str, str, str]]:

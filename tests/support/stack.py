@@ -17,7 +17,7 @@ class Stack:
 
     def __init__(self, data_dir: Path, environment: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("MOTCUA_")},
             **{name: os.environ[name] for name in ("MOTCUA_CACHE_DIR",) if name in os.environ},
             "MOTCUA_DATA_DIR": str(data_dir),
@@ -32,13 +32,17 @@ class Stack:
             raise AssertionError(msg)
         return done.stdout
 
-    def done(self, *arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def done(
+        self, *arguments: str | Path, timeout: float = 240, folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """A command that has ended, whatever its exit code."""
         return subprocess.run(
             [sys.executable, "-m", "motcua", *map(str, arguments)],
             capture_output=True,
             text=True,
-            env=self._environment,
+            env=self.environment,
             timeout=timeout,
+            cwd=folder,
             check=False,
         )
 
