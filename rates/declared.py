@@ -136,12 +136,17 @@ def _kept_list(raw: Raw, declared: frozenset[str]) -> Raw:
 
 
 def _blank(raw: Raw, *, keep_text: bool = True) -> Raw:
+    """A value without what it must not carry: containers emptied, and texts and numbers where none are due."""
     match bytes(raw)[:1]:
         case b"[":
             return Raw(b"[]")
         case b"{":
             return Raw(b"{}")
-        case b'"' if not keep_text:
+        case b"t" | b"f" | b"n":
+            return raw
+        case _ if keep_text:
+            return raw
+        case b'"':
             return Raw(b'""')
         case _:
-            return raw
+            return Raw(b"0")

@@ -165,7 +165,11 @@ def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Se
         else:
             events.append(event)
     if rejections:
-        rejections = _with_fields(rejections, value or b"")
+        try:
+            rejections = _with_fields(rejections, value or b"")
+        except RecursionError:
+            # Nested just below what was given up on above: all of it is refused, so that no event is half told.
+            return [], [_message(Reason.TOO_DEEP, value or b"", "nested too deeply")]
     return events, rejections
 
 

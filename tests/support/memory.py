@@ -13,7 +13,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.dossiers: dict[tuple[CohortKey, str], Dossier] = {}
         self.tallies: dict[tuple[CohortKey, Cell], TallyRow] = {}
-        self.dead: dict[int, DeadLetter] = {}
+        self.dead: dict[tuple[int, int], DeadLetter] = {}
         self.reached: dict[int, Reached] = {}
 
     async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
@@ -39,7 +39,7 @@ class MemoryStore:
                 self.tallies[row.key, row.cell] = row
 
     async def save_dead_letters(self, rows: Sequence[DeadLetter]) -> None:
-        self.dead.update({row.version: row for row in rows})
+        self.dead.update({(row.partition, row.version): row for row in rows})
 
     async def save_progress(self, rows: Sequence[Reached]) -> None:
         for row in rows:

@@ -724,7 +724,6 @@ def test_personal_data_is_not_kept_wherever_it_stands_in_a_call(sent: Json) -> N
     assert PERSON not in json.dumps(result, ensure_ascii=False)
 
 
-@pytest.mark.xfail(strict=True, reason="a bare number is kept where a record or a list is due")
 @pytest.mark.parametrize(
     "sent",
     [
