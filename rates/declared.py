@@ -136,7 +136,7 @@ def _kept_list(raw: Raw, declared: frozenset[str]) -> Raw:
 
 
 def _blank(raw: Raw, *, keep_text: bool = True) -> Raw:
-    """A value without what it must not carry: containers emptied, and texts and numbers where none are due."""
+    """A value without what it must not carry: containers are emptied, texts and numbers out of place too."""
     match bytes(raw)[:1]:
         case b"[":
             return Raw(b"[]")

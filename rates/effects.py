@@ -36,7 +36,7 @@ class TallyRow(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A rejection and where it stands; keyed by (partition, version). `received_at` in seconds since 1970 UTC."""
+    """A rejection and where it stands, keyed by (partition, version); `received_at` in seconds UTC."""
 
     version: int
     partition: int

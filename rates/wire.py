@@ -168,7 +168,7 @@ def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Se
         try:
             rejections = _with_fields(rejections, value or b"")
         except RecursionError:
-            # Nested just below what was given up on above: all of it is refused, so that no event is half told.
+            # Nested at the very limit: the whole message is refused, so that no event is half told.
             return [], [_message(Reason.TOO_DEEP, value or b"", "nested too deeply")]
     return events, rejections
 
