@@ -54,7 +54,10 @@ class Panel(Struct, frozen=True, kw_only=True):
     drill: str = ""
 
     def text(
-        self, definition: Definition, form: Form = "reported", definitions: Sequence[Definition] = DEFINITIONS
+        self,
+        definition: Definition = DEFINITIONS[0],
+        form: Form = "reported",
+        definitions: Sequence[Definition] = DEFINITIONS,
     ) -> str:
         """The SQL for a definition and form; of a panel that shows each definition, for all of them."""
         shown = definitions if self.each else (definition,)

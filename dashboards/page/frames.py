@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from dashboards.panels import FRESHNESS, Panel
 from dashboards.reading import Reader
-from rates.definitions import Definition
 
 HOLD_SECONDS: Final = 20.0
 MOMENT_SECONDS: Final = 0.2
@@ -47,13 +46,13 @@ class Frames:
         self._fresh_until = 0.0
         self._cost = 0.0
 
-    async def freshness(self, definition: Definition) -> Freshness:
+    async def freshness(self) -> Freshness:
         """How far the figures go now, or a moment ago."""
         if self._fresh is not None and self._now() < self._fresh_until:
             return self._fresh
         self._fresh = None
         hold = min(max(MOMENT_SECONDS, PATIENCE * self._cost), HOLD_SECONDS)
-        rows = await self._reader.rows(FRESHNESS.text(definition), {})
+        rows = await self._reader.rows(FRESHNESS.text(), {})
         row = rows[0] if rows else {}
         if row.get("partitions"):
             fresh = Freshness(row["stamp"], int(row["complete"]) or None, int(row["latest"]) or None)

@@ -24,7 +24,7 @@ from dashboards.page.asked import (
 )
 from dashboards.page.frames import Frames, Freshness, Rows
 from dashboards.page.render import Templates, tag
-from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, moment, say
+from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, iso, moment, say
 from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
 from dashboards.reading import Reader
 from dashboards.scoreboard import FIRST, LAST, PARAMETERS, SOURCES, Figure, figures
@@ -176,7 +176,7 @@ class Site:
                 **_described(chosen),
                 "definition": question.definition.id,
                 "form": question.form,
-                "complete_to": fresh.complete_to,
+                "complete_to": iso(fresh.complete_to),
                 "frames": [chosen.frame(rows)],
             }
         )
@@ -188,7 +188,7 @@ class Site:
         except (Retry, Fatal) as error:
             self.failed(error)
             return web.json_response({"page": "ok", "database": self._state, "complete_to": None})
-        return web.json_response({"page": "ok", "database": "ok", "complete_to": fresh.complete_to})
+        return web.json_response({"page": "ok", "database": "ok", "complete_to": iso(fresh.complete_to)})
 
     def failed(self, error: Retry | Fatal) -> None:
         """Note that the database did not answer; said once in the log, not at every look."""
@@ -219,7 +219,7 @@ class Site:
         )
 
     async def _fresh(self) -> Freshness:
-        fresh = await self._frames.freshness(self._definitions[0])
+        fresh = await self._frames.freshness()
         if self._state != "ok":
             if self._load is not None:
                 self._register = await self._load()
@@ -281,16 +281,23 @@ class Site:
                 "decimal": lambda given: decimal(given, lang),
                 "count": lambda given: count(given, lang),
                 "day": lambda given: day(given, lang),
+                "question": lambda identifier: _question(identifier, lang),
                 "fresh": fresh,
                 "complete_to": moment(fresh.complete_to, lang) if fresh else "",
                 "age": ago(self._clock() - fresh.complete_to, lang) if fresh and fresh.complete_to else "",
                 **context,
             },
         )
-        headers = {"ETag": tag(text), "Cache-Control": "no-cache", "Vary": "Accept-Language"}
+        headers = {
+            "ETag": tag(text),
+            "Cache-Control": "no-cache",
+            "Vary": "Accept-Language, Accept-Encoding",
+        }
         if status == 200 and request.headers.get("If-None-Match") == headers["ETag"]:
             return web.Response(status=304, headers=headers)
-        return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+        answer = web.Response(text=text, status=status, content_type="text/html", headers=headers)
+        answer.enable_compression()
+        return answer
 
 
 def _slice(question: Asked) -> dict[str, object]:
@@ -299,6 +306,11 @@ def _slice(question: Asked) -> dict[str, object]:
         "limit": DOSSIERS_A_PAGE,
         "offset": (question.page - 1) * DOSSIERS_A_PAGE,
     }
+
+
+def _question(identifier: str, lang: Lang) -> str:
+    one = panel(identifier)
+    return say((one.question_vi, one.question_en), lang)
 
 
 def _described(one: Panel) -> dict[str, object]:

@@ -301,6 +301,11 @@ def moment(time: int | None, lang: Lang) -> str:
     return local.strftime("%H:%M %d/%m/%Y" if lang == "vi" else "%Y-%m-%d %H:%M")
 
 
+def iso(time: int | None) -> str | None:
+    """A local time as programs read it: 2023-10-01T09:30:00+07:00."""
+    return datetime.fromtimestamp(time, UTC).astimezone(_LOCAL).isoformat() if time else None
+
+
 def day(text: str, lang: Lang) -> str:
     """A day `YYYY-MM-DD` as the language writes it."""
     return "/".join(reversed(text.split("-"))) if lang == "vi" else text

@@ -180,8 +180,8 @@ async def test_a_database_that_is_not_migrated_is_fatal_and_one_that_is_new_is_n
     async with connect(engine_url, f"panels_{next(_names)}") as database:
         frames = Frames(database, lambda: 0.0)
         with pytest.raises(Fatal):
-            await frames.freshness(DEFINITIONS[0])
+            await frames.freshness()
         await migrate.migrate(database, RECEIVED, lambda _line: None)
-        fresh = await frames.freshness(DEFINITIONS[0])
+        fresh = await frames.freshness()
         assert (fresh.complete_to, fresh.latest) == (None, None)
         assert len(await ask(database, RATES)) == len(DEFINITIONS)
