@@ -3,7 +3,7 @@
 The page, the JSON of `/api/panels/{id}` and every other exporter read this list, so a number that is shown in
 two places cannot come from two queries. SQL reads views only, never tables. Values travel as `{name:Type}`
 parameters; what stands for a definition (`$view`, `$denominator`, …) is the program's own names. A panel that
-shows `each` definition is one branch of SQL, joined by UNION ALL, so a new definition appears by itself.
+shows `each` definition says so once, and is filled in for all of them, so a new one appears by itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,11 @@ class Column(Struct, frozen=True):
 
 
 class Panel(Struct, frozen=True, kw_only=True):
-    """A question and its SQL. `drill` names the panel that shows what is behind a row, "" for none."""
+    """A question and its SQL.
+
+    `each` is what stands for `$each`, once for every definition; a panel without it is about one definition.
+    `drill` names the panel that shows what is behind a row, "" for none.
+    """
 
     id: str
     question_vi: str
@@ -50,7 +54,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     parameters: tuple[str, ...] = ()
     columns: tuple[Column, ...]
     shape: Shape = "table"
-    each: bool = False
+    each: str = ""
     drill: str = ""
 
     def text(
@@ -60,8 +64,8 @@ class Panel(Struct, frozen=True, kw_only=True):
         definitions: Sequence[Definition] = DEFINITIONS,
     ) -> str:
         """The SQL for a definition and form; of a panel that shows each definition, for all of them."""
-        shown = definitions if self.each else (definition,)
-        return " UNION ALL ".join(Template(self.sql).substitute(_names(one, form)) for one in shown)
+        each = ", ".join(Template(self.each).substitute(_names(one, form)) for one in definitions)
+        return Template(self.sql).substitute(_names(definition, form), each=each)
 
     def values(self, given: Mapping[str, object]) -> dict[str, object]:
         """The panel's parameters, each as given, else by its default."""
@@ -124,13 +128,18 @@ RATES: Final = Panel(
     id="rates",
     question_vi="Tỷ lệ hồ sơ có kết quả điện tử là bao nhiêu, theo từng định nghĩa?",
     question_en="What is the electronic-result rate, under each definition?",
+    # One pass over all tallies: a third of what one view after the other costs.
     sql=(
-        f"SELECT '$definition' AS definition, {_RATE} WHERE {_PERIOD} "
-        "AND ({body:String} = '' OR body = {body:String}) AND ({unit:String} = '' OR unit = {unit:String})"
+        "SELECT one.1 AS definition, one.2 AS reported, one.3 AS clean, one.4 AS total "
+        f"FROM (SELECT arrayJoin([$each]) AS one FROM counts WHERE {_PERIOD} "
+        "AND ({body:String} = '' OR body = {body:String}) AND ({unit:String} = '' OR unit = {unit:String}))"
+    ),
+    each=(
+        "('$definition', sumIf($reported, basis = '$basis'), sumIf($clean, basis = '$basis'), "
+        "sumIf($denominator, basis = '$basis'))"
     ),
     parameters=("first", "last", "body", "unit"),
     columns=_columns(definition="text", reported="count", clean="count", total="count"),
-    each=True,
     drill="bodies",
 )
 

@@ -4,9 +4,11 @@ The figures are those that the Prime Minister's working group was told for Janua
 `ER-766-DOC` as reported, by the day of receipt. Bodies and units are those that the register held valid on
 the period's last day: 22 ministries, 63 provinces, 11,956 one-stop shops. A coverage is the registered ones
 whose tally in the period is above 0, of all registered ones. A figure agrees if it is the same to the digit
-as printed; "over 75 %" agrees above 75. Before any dossier came there is nothing to say, not even 0.
+as printed; "over 75 %" agrees above 75. Before a dossier of the period came there is nothing to say, and that
+is not 0.
 
-Source: press report of the working group's second meeting, October 2023 (S0, S9 of the domain notes).
+Source: press report of the working group's second meeting, October 2023,
+https://www.vietnam.vn/en/to-cong-tac-cai-cach-tthc-cua-thu-tuong-chinh-phu-hop-phien-thu-2
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -78,6 +80,11 @@ class Report(Struct, frozen=True):
     digitising: frozenset[str]
     bodies: Mapping[tuple[str, str], Mapping[str, int]]
 
+    @property
+    def heard(self) -> bool:
+        """Whether any dossier of the period came."""
+        return any(year == LAST[:4] for _, year in self.bodies)
+
     def tally(self, name: str, bodies: Iterable[str], year: str = "2023") -> int:
         """The sum of a tally over bodies in a year's period."""
         return sum(found[name] for body in bodies if (found := self.bodies.get((body, year))))
@@ -118,7 +125,7 @@ class Published(Struct, frozen=True, kw_only=True):
 
     def figure(self, report: Report) -> Figure:
         counted = self.counts(report)
-        shown = self.show(counted) if report.bodies else NOTHING
+        shown = self.show(counted) if report.heard else NOTHING
         if shown.value is None:
             agrees = False
         elif self.above is not None:

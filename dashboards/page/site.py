@@ -27,7 +27,7 @@ from dashboards.page.render import Templates, tag
 from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, iso, moment, say
 from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
 from dashboards.reading import Reader
-from dashboards.scoreboard import FIRST, LAST, PARAMETERS, SOURCES, Figure, figures
+from dashboards.scoreboard import LAST, PARAMETERS, SOURCES, Figure, figures
 from rates.definitions import FORMS, Definition
 from rates.failures import Fatal, Retry
 from rates.register import BODY_LEVELS, Register
@@ -86,7 +86,7 @@ class Site:
             question,
             fresh,
             figures=self._recomputed(by_body, by_unit),
-            report_period={"first": FIRST, "last": LAST},
+            all_in=fresh.complete_to is not None and day_of(fresh.complete_to) > _since_1970(LAST),
             national=shown.definitions(rates, self._definitions, question.lang),
             groups=shown.groups(bodies, self._register, self._today(question, fresh), question),
             reasons=reasons,
@@ -250,7 +250,7 @@ class Site:
     def _today(self, question: Asked, fresh: Freshness) -> int:
         """The day that names are as of: the period's last, as far as data go, else the present one."""
         reached = day_of(fresh.complete_to or self._clock())
-        return min(reached, (date.fromisoformat(question.last) - _EPOCH).days) if question.last else reached
+        return min(reached, _since_1970(question.last)) if question.last else reached
 
     def _level(self, code: str) -> str:
         return next((level for level in BODY_LEVELS if code in self._register.bodies(None, level)), "other")
@@ -306,6 +306,10 @@ def _slice(question: Asked) -> dict[str, object]:
         "limit": DOSSIERS_A_PAGE,
         "offset": (question.page - 1) * DOSSIERS_A_PAGE,
     }
+
+
+def _since_1970(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH).days
 
 
 def _question(identifier: str, lang: Lang) -> str:

@@ -65,6 +65,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "recomputed": ("Tính lại", "Recomputed"),
     "agrees": ("Khớp", "Agrees"),
     "differs": ("Không khớp", "Differs"),
+    "counting": ("Đang tính", "Counting"),
     "no_data": ("Chưa có dữ liệu", "No data yet"),
     "agree_count": ("số khớp", "figures agree"),
     "of": ("trên", "of"),

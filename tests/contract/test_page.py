@@ -73,6 +73,14 @@ async def test_a_figure_that_differs_says_so_in_words(board: Board) -> None:
     assert "≠ Differs 8,956 / 11,956" in seen.text
 
 
+async def test_while_the_period_is_still_coming_in_a_figure_is_counting_and_not_wrong(board: Board) -> None:
+    board.missing_units, board.complete = 3_000, 1_690_000_000
+    async with served(board) as client:
+        seen = await read(client, "/?lang=en")
+    assert "… Counting 8,956 / 11,956" in seen.text
+    assert "Differs" not in seen.text
+
+
 async def test_every_definition_stands_with_source_counts_and_both_forms(client: TestClient) -> None:
     seen = await read(client, "/?lang=en")
     for one in DEFINITIONS:

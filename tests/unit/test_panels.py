@@ -54,10 +54,10 @@ def test_a_drill_leads_to_a_panel() -> None:
     assert {one.drill for one in PANELS} - {""} <= {one.id for one in PANELS}
 
 
-def test_a_sixth_definition_is_one_more_branch_of_the_rates() -> None:
-    text = RATES.text(SIXTH, definitions=(*DEFINITIONS, SIXTH))
-    assert text.count("UNION ALL") == len(DEFINITIONS)
-    assert "FROM rates_er_sixth" in text
+def test_a_sixth_definition_is_one_more_row_of_the_rates() -> None:
+    text = RATES.text(definitions=(*DEFINITIONS, SIXTH))
+    assert text.count("('ER-") == len(DEFINITIONS) + 1
+    assert "('ER-SIXTH', sumIf(e_result, basis = 'due')" in text
 
 
 def test_a_frame_holds_its_values_column_by_column() -> None:

@@ -48,6 +48,11 @@ def test_before_any_dossier_came_nothing_agrees_and_no_figure_is_zero(board: Boa
     assert not any(one.agrees for one in shown.values())
 
 
+def test_the_year_before_alone_says_nothing_about_the_period(board: Board) -> None:
+    bodies = [row for row in board.scoreboard_bodies("", {}) if row["year"] == "2022"]
+    assert {one.recomputed for one in made(board, bodies).values()} == {"–"}
+
+
 def test_a_figure_that_differs_in_its_last_printed_digit_does_not_agree(board: Board) -> None:
     bodies = board.scoreboard_bodies("", {})
     bodies[-1]["with_result"] += 60  # 63 provinces of 10,000: 38.9495 %, printed 38.95 %
