@@ -79,10 +79,10 @@ def _end(line: str, code: int) -> None:
 
 
 def settings() -> Settings:
-    from motcua.wiring import configure_log
+    from motcua import logs
 
     found = load(given)
-    configure_log(found.log_level)
+    logs.configure(found.log_level)
     return found
 
 

@@ -1,7 +1,9 @@
 """Commands that run something: the embedded stack and its parts, migrations, scenarios, publishing."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -250,20 +252,26 @@ def _argv(found: Settings) -> list[str]:
     return argv
 
 
+def _migrate(command: list[str], environment: dict[str, str]) -> None:
+    """In a process of its own: the supervisor stays small."""
+    done = subprocess.run([*command, "migrate"], env={**os.environ, **environment}, check=False)
+    if done.returncode:
+        msg = "the database could not be prepared, see above. Next: motcua doctor"
+        raise Fatal(msg)
+
+
 def _parts(found: Settings) -> list[Any]:
     """The embedded stack, in the order of its start."""
     from infra.local import ports
     from infra.local.parts import broker_part, engine_part
     from infra.local.stack import Part
-    from motcua.wiring import prepare
 
     broker = broker_part(found.data_dir, found.kafka_port, say=say)
     engine = engine_part(found.data_dir, found.clickhouse_port)
-    joined = found.model_copy(update={"kafka": broker.address, "clickhouse": engine.announced["clickhouse"]})
     environment = {
         "MOTCUA_DATA_DIR": str(found.data_dir.absolute()),
-        "MOTCUA_KAFKA": joined.kafka,
-        "MOTCUA_CLICKHOUSE": joined.clickhouse,
+        "MOTCUA_KAFKA": broker.address,
+        "MOTCUA_CLICKHOUSE": engine.announced["clickhouse"],
     }
     command = [sys.executable, "-m", "motcua", *_argv(found)]
     names = ["worker"] if found.workers == 1 else [f"worker-{n + 1}" for n in range(found.workers)]
@@ -273,7 +281,7 @@ def _parts(found: Settings) -> list[Any]:
             argv=[*command, "worker"],
             ready="worker ready",
             environment=environment,
-            before=(lambda: asyncio.run(prepare(joined, say))) if index == 0 else None,
+            before=(lambda: _migrate(command, environment)) if index == 0 else None,
             needs=("broker", "engine") if index == 0 else (names[0],),
         )
         for index, name in enumerate(names)

@@ -1,56 +1,33 @@
 """Builds everything and joins it: the one module that knows all rooms.
 
-`faust -A motcua.wiring worker` finds its app here too (`app` is made when it is asked for).
+`faust -A motcua.wiring worker` finds its app here too (`app` is made when it is asked for). What only some
+commands need (Faust, Kafka's client, the page) is imported where it is used: the others start quickly.
 """
 
 import asyncio
-import logging
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from motcua import clock
+from motcua import clock, logs
 from motcua.settings import Settings, load
-from producers import topics
 from rates.failures import Fatal, Retry
 from rates.register import Register
 from sinks import generations, migrate, reference
 from sinks.client import Database, connect
-from sinks.cohorts import CohortStore
 from sinks.generations import Source
-from streams.app import build
-from streams.batches import Folder
-from streams.intake import App
-from streams.offsets import Limits
+
+if TYPE_CHECKING:
+    from streams.batches import Folder
+    from streams.intake import App
 
 START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
-
-
-def configure_log(level: str) -> None:
-    """Structured lines on stderr; the libraries' own loggers go the same way, at warning and above."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-    structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
 def needed(address: str, what: str) -> str:
@@ -83,6 +60,8 @@ async def migrated(settings: Settings) -> AsyncIterator[Database]:
 
 def source(settings: Settings) -> Source | None:
     """The topic as the broker describes it now, or None where there is none."""
+    from producers import topics
+
     found = topics.describe(needed(settings.kafka, "kafka"), settings.topic)
     return Source(found.cluster_id, settings.topic, found.topic_id, found.partitions) if found else None
 
@@ -98,6 +77,8 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
         if settings.kafka:
             found = source(settings)
             if found is None:
+                from producers import topics
+
                 topics.create(settings.kafka, settings.topic, settings.partitions)
                 say(f"topic {settings.topic} made with {settings.partitions} partitions")
                 found = source(settings)
@@ -129,11 +110,15 @@ async def generation(settings: Settings) -> int:
     raise AssertionError  # reraise=True: the loop above returns or raises
 
 
-def worker(settings: Settings, generation: int) -> App:
+def worker(settings: Settings, generation: int) -> "App":
     """A worker's app. It opens its database when it starts, in the loop that it runs in."""
+    from sinks.cohorts import CohortStore
+    from streams.app import build
+    from streams.batches import Folder
+    from streams.offsets import Limits
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[Folder]:
+    async def opened() -> AsyncIterator["Folder"]:
         async with migrated(settings) as connected:
             yield Folder(
                 CohortStore(connected),
@@ -171,10 +156,10 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
             await runner.cleanup()
 
 
-def __getattr__(name: str) -> App:
+def __getattr__(name: str) -> "App":
     """`app`, for `faust -A motcua.wiring worker`: built when it is asked for, from the settings in force."""
     if name != "app":
         raise AttributeError(name)
     settings = load()
-    configure_log(settings.log_level)
+    logs.configure(settings.log_level)
     return worker(settings, asyncio.run(generation(settings)))

@@ -6,16 +6,18 @@ statement, the schema or the rights are wrong, so trying again cannot help). The
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import clickhouse_connect
-import pyarrow as pa
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
 from rates.failures import Fatal, Retry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RETRIED: Final = {
     159: "timeout exceeded",
@@ -67,12 +69,14 @@ class Database:
         async with _translated():
             await self._client.command(statement)
 
-    async def insert(self, table: str, columns: Mapping[str, pa.Array]) -> None:
+    async def insert(self, table: str, columns: Mapping[str, "pa.Array"]) -> None:
         """Rows by column, as one insert."""
+        import pyarrow as pa  # a third of a second that commands which only read need not wait
+
         async with _translated():
             await self._client.insert_arrow(table, pa.table(dict(columns)), database=self.name)
 
-    async def arrow(self, query: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+    async def arrow(self, query: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         async with _translated():
             return await self._client.query_arrow(
                 query, parameters=_named(query, parameters), settings=_BIG, use_strings=True
@@ -147,9 +151,13 @@ def _named(query: str, parameters: Mapping[str, object] | None) -> dict[str, obj
     return {name: value for name, value in (parameters or {}).items() if f"{{{name}:" in query}
 
 
-def strings(values: Sequence[str]) -> pa.Array:
+def strings(values: Sequence[str]) -> "pa.Array":
+    import pyarrow as pa
+
     return pa.array(values, pa.string())
 
 
-def uints(values: Sequence[int], bits: int) -> pa.Array:
+def uints(values: Sequence[int], bits: int) -> "pa.Array":
+    import pyarrow as pa
+
     return pa.array(values, {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}[bits])

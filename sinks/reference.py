@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Final
 
 from rates import sheets
 from rates.definitions import DEFINITIONS
 from rates.register import Register
 from sinks.client import Database, strings, uints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TABLES: Final = ("units", "procedures", "targets")
 
@@ -94,7 +95,7 @@ def _header(table: str) -> list[str]:
     return first.strip().split(",")
 
 
-async def _replace(database: Database, table: str, columns: Mapping[str, pa.Array]) -> None:
+async def _replace(database: Database, table: str, columns: Mapping[str, "pa.Array"]) -> None:
     await database.run(f"DROP TABLE IF EXISTS {table}_next")
     await database.run(f"CREATE TABLE {table}_next AS {table}")
     if columns and len(next(iter(columns.values()))):
