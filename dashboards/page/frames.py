@@ -3,7 +3,7 @@
 An answer holds as long as the freshness stamp does: nothing that became durable, nothing to ask again. So an
 idle database costs one small query a look, and many viewers cost what one does. The freshness itself is held
 for a moment that grows with what the answers cost, so that a page over a large and busy database takes a
-fifth of its time at most, and figures and "complete to" always belong together. An answer is asked again
+third of its time at most, and figures and "complete to" always belong together. An answer is asked again
 after `HOLD_SECONDS` all the same, because a rebuild changes figures without an event.
 """
 
@@ -19,7 +19,7 @@ from dashboards.reading import Reader
 
 HOLD_SECONDS: Final = 20.0
 MOMENT_SECONDS: Final = 0.2
-PATIENCE: Final = 4
+PATIENCE: Final = 2
 """How many times an answer's cost the freshness is held."""
 KEPT: Final = 256
 

@@ -116,7 +116,7 @@
     }
     asking = false;
     // A slow answer is asked for less often, so that looking never becomes the load.
-    timer = setTimeout(ask, Math.max(wait, 2 * (performance.now() - began)));
+    timer = setTimeout(ask, Math.max(wait, performance.now() - began));
   };
 
   // An address that cannot be understood will not be understood later either.
