@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from dashboards.page import page
 from dashboards.panels import PANELS
+from dashboards.reading import Late
 from rates.definitions import DEFINITIONS
 from rates.failures import Fatal, Retry
 from rates.register import Register
@@ -209,6 +210,30 @@ async def test_without_a_database_the_page_is_up_says_so_and_recovers(
             assert answer.status == 503
         board.failure = None
         assert (await read(client, "/?lang=en")).status == 200
+
+
+async def test_the_page_is_up_before_anything_can_be_connected_to(board: Board) -> None:
+    connections = 0
+    away = True
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Board]:
+        nonlocal connections
+        if away:
+            raise Retry("clickhouse", "refused")
+        connections += 1
+        yield board
+        connections -= 1
+
+    async with Late(connect) as late:
+        app = page(late, board.register, clock=lambda: board.complete)
+        async with TestClient(TestServer(app)) as client:
+            assert (await read(client, "/?lang=en")).status == 503
+            away = False
+            assert (await read(client, "/?lang=en")).status == 200
+            assert (await read(client, "/body/H18?lang=en")).status == 200
+            assert connections == 1
+    assert connections == 0
 
 
 async def test_figures_move_with_what_becomes_durable(client: TestClient, board: Board) -> None:
