@@ -30,7 +30,7 @@ from dashboards.reading import Reader
 from dashboards.scoreboard import LAST, PARAMETERS, SOURCES, Figure, figures
 from rates.definitions import FORMS, Definition
 from rates.failures import Fatal, Retry
-from rates.register import BODY_LEVELS, Register
+from rates.register import BODY_LEVELS, Register, RegisterError
 from rates.wire import day_of
 
 log = structlog.get_logger("page")
@@ -59,6 +59,8 @@ class Site:
         self._templates = Templates()
         self._frames: Frames
         self._state = ""
+        self._register_due = True
+        self._loading = asyncio.Lock()
         self._figures: tuple[Rows, Rows, list[Figure]] | None = None
 
     def open(self, now: Callable[[], float]) -> None:
@@ -192,6 +194,7 @@ class Site:
 
     def failed(self, error: Retry | Fatal) -> None:
         """Note that the database did not answer; said once in the log, not at every look."""
+        self._register_due = True
         state = "away" if isinstance(error, Retry) else "not_ready"
         if state != self._state:
             log.warning("no answer from the database", state=state, reason=str(error))
@@ -220,14 +223,24 @@ class Site:
 
     async def _fresh(self) -> Freshness:
         fresh = await self._frames.freshness()
-        if self._state != "ok":
-            if self._load is not None:
-                self._register = await self._load()
-                self._figures = None
-            if self._state:
-                log.info("the database answers")
-            self._state = "ok"
+        if self._load is not None and self._register_due:
+            async with self._loading:
+                if self._register_due:
+                    await self._take_register(self._load)
+        if self._state not in ("", "ok"):
+            log.info("the database answers")
+        self._state = "ok"
         return fresh
+
+    async def _take_register(self, load: Callable[[], Awaitable[Register]]) -> None:
+        try:
+            self._register = await load()
+        except RegisterError as error:
+            # Migrated, and not filled yet: names come from the register at hand until it is.
+            log.warning("no register in the database yet", reason=str(error))
+            return
+        self._register_due = False
+        self._figures = None
 
     async def _rows(
         self, chosen: Panel, question: Asked, given: Mapping[str, object], fresh: Freshness

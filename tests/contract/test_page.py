@@ -15,7 +15,7 @@ from dashboards.panels import PANELS
 from dashboards.reading import Late
 from rates.definitions import DEFINITIONS
 from rates.failures import Fatal, Retry
-from rates.register import Register
+from rates.register import Register, RegisterError
 from rates.wire import Reason
 from tests.support.board import SIXTH, Board
 
@@ -378,12 +378,18 @@ async def test_the_stored_register_takes_over_once_the_database_answers(board: B
     kept = Register(unit for unit in shipped.units if unit.code != "H18")
     board.failure = Retry("clickhouse", "refused")
 
+    empty = True
+
     async def load() -> Register:
+        if empty:
+            raise RegisterError("units", 1, "", "there is no unit in it", "add a row for each unit")
         return kept
 
     async with served(board, load=load) as client:
         assert (await read(client, "/?lang=en")).status == 503
         board.failure = None
+        assert "Dien Bien H18" in (await read(client, "/?lang=en")).text
+        empty = False
         seen = await read(client, "/?lang=en")
         assert "Others" in seen.text
         assert "Dien Bien H18" not in seen.text
