@@ -22,4 +22,10 @@ def configure(level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    handler.addFilter(_tells_something)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _tells_something(record: logging.LogRecord) -> bool:
+    """Not the first join of a fresh broker, whose coordinator is made at that moment: it is asked again."""
+    return "GroupCoordinatorNotAvailableError" not in record.getMessage()

@@ -1,8 +1,10 @@
 """The commands as scripts rely on them: documents, exit codes, and what is said when something is away."""
 
 import json
+import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -196,3 +198,31 @@ def test_a_register_that_is_wrong_is_refused_by_file_and_line(told: Stack, tmp_p
     done = told.done("migrate", "--register", tmp_path)
     assert done.returncode == 2
     assert "units.csv" in done.stderr
+
+
+def test_a_sixth_definition_is_one_line_in_one_file(told: Stack, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    for room in ("rates", "streams", "producers", "sinks", "dashboards", "infra", "motcua"):
+        shutil.copytree(root / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "rates" / "definitions.py"
+    line = (
+        '    Definition(id="ER-SIXTH", basis="received", numerator=("done", "done"), denominator="received", '
+        'name_vi="Sáu", name_en="Sixth", source="a test", valid_from="2026-01-01"),\n'
+    )
+    before, opening, after = file.read_text(encoding="utf-8").partition("DEFINITIONS: Final = (\n")
+    file.write_text(before + opening + line + after, encoding="utf-8")
+
+    sixth = Stack(told.data_dir, {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"})
+    sixth.run("migrate")
+    rows = sixth.json("rates", "--definition", "ER-SIXTH")["rows"]
+    assert rows[0]["denominator"] >= 2
+    assert rows[0]["numerator"] < rows[0]["denominator"]
+    command = [sys.executable, "-m", "motcua", "page"]
+    with subprocess.Popen(command, env=sixth.environment, stdout=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None
+        address = page.stdout.readline().split()[-1]
+        with urllib.request.urlopen(f"http://{address}/?lang=en", timeout=30) as answer:
+            html = answer.read().decode()
+        page.terminate()
+    assert "ER-SIXTH" in html
+    assert "Sixth" in html
