@@ -139,12 +139,18 @@ def worker(settings: Settings, generation: int) -> "App":
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve the built-in page on loopback until the process is told to stop; `ready` hears the address."""
     from dashboards.page import page
+    from dashboards.reading import Late
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with database(settings) as connected:
-        runner = web.AppRunner(page(connected, Register.shipped(), clock=clock.now), access_log=None)
+    async with Late(lambda: database(settings)) as late:
+
+        async def stored() -> Register:
+            return await reference.load(await late.reader())
+
+        site_app = page(late, Register.shipped(), clock=clock.now, load=stored)
+        runner = web.AppRunner(site_app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", settings.page_port)
         try:

@@ -139,6 +139,9 @@ def test_faust_s_own_command_runs_the_worker_too(told: Stack, tmp_path: Path) ->
     with subprocess.Popen(
         command, env=told.environment, stderr=subprocess.STDOUT, stdout=subprocess.PIPE
     ) as faust:
+        assert faust.stdout is not None
+        heard = any(b"partitions assigned" in line for line in faust.stdout)
+        assert heard
         # With two workers in the group, partitions move; wherever this one's lands, it is counted.
         told.run("publish", log, "--wait")
         faust.terminate()
