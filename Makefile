@@ -7,7 +7,6 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 CACHE := .cache
 export MOTCUA_CACHE_DIR ?= $(CURDIR)/$(CACHE)
-export TZ := Asia/Ho_Chi_Minh
 
 .DEFAULT_GOAL := help
 .PHONY: help env jars demo test lint bench clean

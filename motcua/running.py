@@ -96,7 +96,7 @@ def worker() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(wiring.worker(found, await wiring.generation(found)), stop)
+        await run(wiring.worker(found, *await wiring.generation(found)), stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())

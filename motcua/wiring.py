@@ -89,8 +89,8 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
             say(f"topic {settings.topic} is generation {generation}")
 
 
-async def generation(settings: Settings) -> int:
-    """The generation that a worker reads, after the checks it must not start without.
+async def generation(settings: Settings) -> tuple[int, Source]:
+    """The generation that a worker reads and its topic, after the checks it must not start without.
 
     A broker or a database that is still coming up is waited for, `START_SECONDS` at most.
     """
@@ -106,11 +106,11 @@ async def generation(settings: Settings) -> int:
                 if found is None:
                     msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
                     raise Fatal(msg)
-                return await generations.confirmed(connected, found)
+                return await generations.confirmed(connected, found), found
     raise AssertionError  # reraise=True: the loop above returns or raises
 
 
-def worker(settings: Settings, generation: int) -> "App":
+def worker(settings: Settings, generation: int, topic: Source) -> "App":
     """A worker's app. It opens its database when it starts, in the loop that it runs in."""
     from sinks.cohorts import CohortStore
     from streams.app import build
@@ -127,13 +127,23 @@ def worker(settings: Settings, generation: int) -> "App":
                 cache_dossiers=settings.cache_dossiers,
             )
 
+    async def confirm() -> None:
+        try:
+            found = await asyncio.to_thread(source, settings)
+        except Retry:
+            return  # the broker is away, which the consumer notices for itself
+        if found != topic:
+            what = "was made anew" if found else "is gone"
+            msg = f"topic {settings.topic} {what} while it was read. Next: motcua migrate"
+            raise Fatal(msg)
+
     limits = Limits(
         bytes=settings.batch_bytes,
         messages=settings.batch_messages,
         age=settings.batch_age,
         buffered_bytes=3 * settings.batch_bytes,
     )
-    return build(settings.kafka, settings.topic, f"motcua-g{generation}", opened, limits)
+    return build(settings.kafka, settings.topic, f"motcua-g{generation}", opened, confirm, limits)
 
 
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -168,4 +178,4 @@ def __getattr__(name: str) -> "App":
         raise AttributeError(name)
     settings = load()
     logs.configure(settings.log_level)
-    return worker(settings, asyncio.run(generation(settings)))
+    return worker(settings, *asyncio.run(generation(settings)))

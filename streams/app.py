@@ -6,7 +6,7 @@ rewinds even the partitions that it keeps, and another worker may have written m
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -23,6 +23,10 @@ from streams.offsets import Buffer, Limits
 
 log = structlog.get_logger(__name__)
 
+CONFIRM_SECONDS: Final = 10.0
+"""How often a worker makes sure that its topic was not made anew under it."""
+TELL_SECONDS: Final = 30.0
+"""How often a worker that is busy logs what it has folded."""
 DRAIN_SECONDS: Final = 5.0
 """How long a worker that was asked to stop may finish the micro-batch in flight."""
 
@@ -32,11 +36,13 @@ def build(
     topic: str,
     group: str,
     opened: Callable[[], AbstractAsyncContextManager[Folder]],
+    confirm: Callable[[], Awaitable[None]],
     limits: Limits,
 ) -> App:
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
-    `opened` gives the folder, with its connections, in the loop that the app runs in.
+    `opened` gives the folder, with its connections, in the loop that the app runs in; `confirm` raises
+    `Fatal` once the topic is no longer the registered one.
     """
     app = App(
         group,
@@ -80,11 +86,15 @@ def build(
             await _fold(app, folder, topic)
         app.drained.set()
 
+    @app.timer(CONFIRM_SECONDS)
+    async def same_topic() -> None:
+        await confirm()
+
     return app
 
 
 async def _fold(app: App, folder: Folder, topic: str) -> None:
-    epoch = -1
+    epoch, told = -1, asyncio.get_running_loop().time()
     while batch := await app.buffer.next_batch():
         if batch.epoch != epoch:
             folder.drop()
@@ -93,6 +103,10 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
         # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
         if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
             await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
+        if asyncio.get_running_loop().time() - told > TELL_SECONDS:
+            told = asyncio.get_running_loop().time()
+            log.info("folded", **folder.counts)
+    log.info("folded", **folder.counts)
 
 
 async def run(app: App, stop: asyncio.Event) -> None:

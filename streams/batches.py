@@ -24,6 +24,8 @@ from rates.wire import Event, Senders, decode
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+_LATEST: Final = (1 << 32) - 1
+"""The last second that can be stored (2106): a message may be stamped with any 64-bit time."""
 _TOLD: Final = (1, 3, 10)
 """After how many tries a wait is logged, so that an outage does not flood the log."""
 
@@ -113,7 +115,7 @@ class Folder:
             stored = await self._persist("progress", self._store.progress)
             self._complete_to = {partition: row.complete_to for partition, row in stored.items()}
         for message in messages:
-            received_at = message.timestamp // 1000
+            received_at = min(max(message.timestamp // 1000, 0), _LATEST)
             accepted, rejected = decode(message.value, message.key, received_at, self._register)
             last = 0
             for event in accepted:

@@ -63,22 +63,20 @@ class Buffer:
         if epoch != self.epoch or self._closed:
             return
         for partition, messages in fetched.items():
-            expected = self._expected.get(partition, -1)
-            fresh = [message for message in messages if message.offset >= expected]
-            if not fresh:
-                continue
-            if expected >= 0 and fresh[0].offset != expected:
-                msg = (
-                    f"partition {partition} jumps from offset {expected} to {fresh[0].offset}: the topic was "
-                    "compacted, truncated or written by transactions; nothing was acknowledged. "
-                    "Next: motcua doctor"
-                )
-                raise Fatal(msg)
-            self._expected[partition] = fresh[-1].offset + 1
+            for message in messages:
+                expected = self._expected.get(partition, message.offset)
+                if message.offset != expected:
+                    msg = (
+                        f"partition {partition} jumps from offset {expected} to {message.offset}: the topic "
+                        "was made anew, truncated, compacted or written by transactions; nothing of it was "
+                        "acknowledged. Next: motcua migrate"
+                    )
+                    raise Fatal(msg)
+                self._expected[partition] = expected + 1
             if not self._messages:
                 self._since = asyncio.get_running_loop().time()
-            self._messages.extend(fresh)
-            self._bytes += sum(message.size for message in fresh)
+            self._messages.extend(messages)
+            self._bytes += sum(message.size for message in messages)
         if self._bytes >= self._limits.buffered_bytes:
             self._room.clear()
         self._changed.set()

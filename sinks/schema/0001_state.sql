@@ -78,7 +78,6 @@ CREATE TABLE IF NOT EXISTS dead_letters
     fields String
 )
 ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYear(received_at)
 ORDER BY (partition, version);
 
 CREATE TABLE IF NOT EXISTS progress

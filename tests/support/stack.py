@@ -2,12 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,6 @@ class Stack:
 
     def json(self, *arguments: str | Path) -> Any:
         return json.loads(self.run(*arguments, "--json"))
-
-    def end(self, pid: int) -> None:
-        """Ask a process to end; it may be gone already."""
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
 
     def address(self, name: str) -> str:
         """Where `kafka`, `clickhouse` or `page` listens."""
