@@ -6,6 +6,7 @@ It is nothing but the commands, one after the other: `up --detach`, `scenario`, 
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ SCENARIO = "october-2023"
 
 def play(settings: Settings, *, once: bool) -> int:
     """Play the scenario; the exit code of the scoreboard, or of what failed before it."""
+    # Asked to end in whatever way, it takes the stack down with it.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     if once:
         with TemporaryDirectory(prefix="motcua-demo-") as folder:
             return _play(Path(folder), once=True)

@@ -128,17 +128,29 @@ def scenario(
     name: str,
     to: Annotated[Path, typer.Option("--to", metavar="LOG", help=".ndjson, .ndjson.gz, .zst or .parquet")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 1,
-    scale: Annotated[float, typer.Option(min=0.01, help="How many dossiers, relative to 1.")] = 1.0,
+    scale: Annotated[float, typer.Option(help="How many dossiers, relative to 1.")] = 1.0,
 ) -> None:
     """Write a seeded world as an event log."""
     from producers import eventlog
     from producers import scenario as worlds
+    from producers.scenario_plan import SMALLEST_SCALE
     from rates.register import Register
 
     if name not in worlds.NAMES:
         msg = f"no scenario {name!r}; choose one of {', '.join(worlds.NAMES)}"
         raise wrong(msg)
-    lines = eventlog.write(to, worlds.scenario(name, seed=seed, scale=scale, register=Register.shipped()))
+    if scale <= 0:
+        raise wrong("--scale takes a number above 0")
+    smallest = SMALLEST_SCALE if name == "october-2023" else 0.0
+    if scale < smallest:
+        say(f"{name} has its figures from scale {smallest} on, so that is what is written")
+        scale = smallest
+    world = worlds.scenario(name, seed=seed, scale=scale, register=Register.shipped())
+    try:
+        lines = eventlog.write(to, world)
+    except OSError as error:
+        msg = f"{to} cannot be written: {error.strerror}"
+        raise wrong(msg) from None
     say(f"{lines:,} calls in {to}")
 
 

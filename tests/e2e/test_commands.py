@@ -159,6 +159,8 @@ def test_faust_s_own_command_runs_the_worker_too(told: Stack, tmp_path: Path) ->
         (("rates", "--definition", "ER-0"), "choose one of ER-766-DOC"),
         (("dossiers", "--missing"), "--missing needs a --definition"),
         (("publish", "no-such-file.ndjson"), "no-such-file.ndjson is no file"),
+        (("scenario", "steady", "--to", "no-such-folder/x.ndjson"), "cannot be written"),
+        (("scenario", "steady", "--to", "x.ndjson", "--scale", "0"), "a number above 0"),
         (("scenario", "atlantis", "--to", "x.ndjson"), "choose one of october-2023"),
     ],
 )
