@@ -70,8 +70,8 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
     """`motcua migrate`: schema, views, reference data, the topic and its generation. May be repeated."""
     async with database(settings) as connected:
         await migrate.migrate(connected, clock.now(), say)
-        if directory is not None or not await reference.stored(connected):
-            await reference.save(connected, directory)
+        if directory is not None or not await reference.loads(connected):
+            await reference.save(connected, clock.now(), directory)
             say(f"register loaded from {directory or 'the shipped files'}")
         await reference.save_definitions(connected)
         if settings.kafka:
@@ -120,11 +120,23 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
     @asynccontextmanager
     async def opened() -> AsyncIterator["Folder"]:
         async with migrated(settings) as connected:
+            known = await reference.loads(connected)
+
+            async def replaced() -> Register | None:
+                nonlocal known
+                found = await reference.loads(connected)
+                if found == known:
+                    return None
+                register = await reference.load(connected)
+                known = found
+                return register
+
             yield Folder(
                 CohortStore(connected),
                 await reference.load(connected),
                 generation=generation,
                 cache_dossiers=settings.cache_dossiers,
+                replaced=replaced,
             )
 
     async def confirm() -> None:

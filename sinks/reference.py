@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 TABLES: Final = ("units", "procedures", "targets")
 
 
-async def stored(database: Database) -> bool:
-    """Whether a register has been loaded."""
-    return bool(await database.value("SELECT count() FROM units"))
+async def loads(database: Database) -> int:
+    """How many times a register has been loaded: 0 while there is none, and it grows with each."""
+    return int(await database.value("SELECT count() FROM register_log"))
 
 
-async def save(database: Database, directory: Path | None = None) -> None:
+async def save(database: Database, now: int, directory: Path | None = None) -> None:
     """Replace the stored register by a directory's, or the shipped one. `RegisterError` if it is wrong."""
     register = Register.read(directory) if directory else Register.shipped()
     for table in TABLES:
@@ -54,6 +54,9 @@ async def save(database: Database, directory: Path | None = None) -> None:
         },
     )
     await database.run("SYSTEM RELOAD DICTIONARY body_of")
+    # Last: whoever sees this row finds the register complete.
+    origin = str(directory) if directory else "shipped"
+    await database.insert("register_log", {"at": uints([now], 32), "origin": strings([origin])})
 
 
 async def load(database: Database) -> Register:

@@ -76,11 +76,14 @@ class Folder:
         *,
         generation: int,
         cache_dossiers: int = 1_500_000,
+        replaced: Callable[[], Awaitable[Register | None]] | None = None,
     ) -> None:
+        """`replaced` is asked before each batch for a register that has replaced the present one."""
         self._store = store
         self._register = register
         self._generation = generation
         self._cache_dossiers = cache_dossiers
+        self._replaced = replaced
         self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
         self._held = 0
         self._complete_to: dict[int, int] | None = None
@@ -114,6 +117,10 @@ class Folder:
         if self._complete_to is None:
             stored = await self._persist("progress", self._store.progress)
             self._complete_to = {partition: row.complete_to for partition, row in stored.items()}
+        if self._replaced is not None:
+            register = await self._persist("register", self._replaced)
+            if register is not None:
+                self._register = register
         for message in messages:
             received_at = min(max(message.timestamp // 1000, 0), _LATEST)
             accepted, rejected = decode(message.value, message.key, received_at, self._register)

@@ -61,6 +61,15 @@ CREATE TABLE IF NOT EXISTS definitions
 ENGINE = MergeTree
 ORDER BY definition;
 
+-- One row for each register that was loaded: a worker that sees another count than before reads it anew.
+CREATE TABLE IF NOT EXISTS register_log
+(
+    at DateTime('Asia/Ho_Chi_Minh'),
+    origin String
+)
+ENGINE = MergeTree
+ORDER BY at;
+
 -- The body of each registered unit on each day, as `rates.register` decides it.
 CREATE TABLE IF NOT EXISTS unit_bodies
 (

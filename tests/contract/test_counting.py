@@ -50,7 +50,7 @@ async def database(engine_url: str) -> AsyncIterator[Database]:
         cohort.fold(event, version=version(1, at, 0), learnt=time, procedures=register)
     async with connect(engine_url, "counting") as connected:
         await migrate.migrate(connected, NOON, lambda _line: None)
-        await reference.save(connected)
+        await reference.save(connected, NOON)
         store = CohortStore(connected)
         await store.save_dossiers(
             [DossierRow(key, number, d) for key, c in cohorts.items() for number, d in c.changed_dossiers()]

@@ -79,7 +79,7 @@ async def test_every_definition_has_a_view(database: Database) -> None:
 
 async def test_the_register_comes_back_as_it_was_loaded(database: Database) -> None:
     await migrate.migrate(database, NOW, lambda _line: None)
-    await reference.save(database)
+    await reference.save(database, NOW)
     loaded = await reference.load(database)
     assert loaded.body("H63.01", 20_269) == "H63"  # 2025-06-30 is day 20,269
     assert (await _body(database, "H63.01", "2025-06-30"), await _body(database, "H63.01", "2025-07-01")) == (

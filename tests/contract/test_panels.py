@@ -50,7 +50,7 @@ async def stored(engine_url: str) -> AsyncIterator[Database]:
     """Eight dossiers of two provinces and one ministry, one dead letter, two partitions."""
     async with connect(engine_url, f"panels_{next(_names)}") as database:
         await migrate.migrate(database, RECEIVED, lambda _line: None)
-        await reference.save(database)
+        await reference.save(database, 1_700_000_000)
         store = CohortStore(database)
         facts = (
             RESULT_REQUIRED | E_RESULT | E_RESULT_CLEAN | DIGITISED,
