@@ -34,7 +34,8 @@ def up(
     found = settings()
     if detach:
         jars.fetch(say)
-        raise typer.Exit(stack.detach(found.data_dir, [sys.executable, "-m", "motcua", *_argv(found), "up"]))
+        command = [sys.executable, "-m", "motcua", *_argv(found), "up", "--workers", str(found.workers)]
+        raise typer.Exit(stack.detach(found.data_dir, command))
     raise typer.Exit(stack.up(found.data_dir, lambda: _parts(found), stamp=clock.stamp))
 
 

@@ -53,13 +53,13 @@ def unpacked(cell: int) -> Cell:
 def cohort_of(unit: str, number: str) -> CohortKey:
     """The cohort of a dossier number: `H18.21-231002-0147` → ("H18.21", 202310)."""
     date, dash, _ = number[len(unit) + 1 :].partition("-")
-    month = _month(date) if dash else 0
+    month = _month(date) if dash and len(date) == 6 else 0
     return CohortKey(unit, month or crc32(number.encode()) % UNDATED)
 
 
 @lru_cache(maxsize=65_536)
 def _month(date: str) -> int:
-    return int("20" + date[:4]) if len(date) == 6 and instant("20" + date) else 0
+    return int("20" + date[:4]) if instant("20" + date) else 0
 
 
 class Cohort:

@@ -42,6 +42,8 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 UNIT: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[HG][0-9]{2}|[HG][0-9]{2}(?:\.[0-9]{1,3}){0,3}")
 
+_LONGEST_UNIT: Final = len("000.000.000.H00")
+
 # Facts of a full record, as bits. RESULT_REQUIRED is added by the fold, from the register.
 E_RESULT: Final = 1
 E_RESULT_CLEAN: Final = 2
@@ -122,8 +124,6 @@ _STATUS: Final = {str(code): code for code in range(1, 11)}
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
-_as_call = msgspec.json.Decoder(Call)
-
 
 def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Senders) -> Decoded:
     """One Kafka message → its events and its rejections, in the order of its records.
@@ -175,8 +175,8 @@ def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Se
 
 def unit_of(number: str) -> str | None:
     """The unit that a dossier number names: the text before its first "-", in either form of the code."""
-    unit = number.partition("-")[0]
-    return unit if _is_unit(unit) else None
+    unit = number[: _LONGEST_UNIT + 1].partition("-")[0]
+    return unit if len(unit) <= _LONGEST_UNIT and _is_unit(unit) else None
 
 
 @lru_cache(maxsize=65_536)

@@ -7,7 +7,7 @@ rewinds even the partitions that it keeps, and another worker may have written m
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Final
 
 import faust
@@ -18,7 +18,7 @@ from mode.supervisors import CrashingSupervisor
 
 from rates.failures import Retry
 from streams.batches import Folder
-from streams.intake import App, Consumer
+from streams.intake import App, Consumer, Tables
 from streams.offsets import Buffer, Limits
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,10 @@ CONFIRM_SECONDS: Final = 10.0
 """How often a worker makes sure that its topic was not made anew under it."""
 TELL_SECONDS: Final = 30.0
 """How often a worker that is busy logs what it has folded."""
+REBALANCE_SECONDS: Final = 60.0
+"""How long a rebalance may last before the worker gives its place to another."""
+STOP_SECONDS: Final = 5.0
+"""How long leaving the group may last: a broker that hangs must not keep a worker that was asked to stop."""
 DRAIN_SECONDS: Final = 5.0
 """How long a worker that was asked to stop may finish the micro-batch in flight."""
 
@@ -60,6 +64,7 @@ def build(
         web_enabled=False,
         worker_redirect_stdouts=False,
         autodiscover=False,
+        TableManager=Tables,
     )
     app.buffer = Buffer(limits)
     app.drained = asyncio.Event()
@@ -116,12 +121,17 @@ async def run(app: App, stop: asyncio.Event) -> None:
     except KafkaConnectionError as error:
         raise Retry("kafka", f"{error}. Next: motcua status") from error
     log.info("worker ready", group=app.conf.id)
+    loop = asyncio.get_running_loop()
+    settled = loop.time()
     while not stop.is_set() and not app.crashed:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(0.2):
                 await stop.wait()
-        except TimeoutError:
-            continue
+        if not app.rebalancing:
+            settled = loop.time()
+        elif loop.time() - settled > REBALANCE_SECONDS:
+            msg = f"a rebalance did not end in {REBALANCE_SECONDS:g} s. Next: start the worker again"
+            raise Retry("kafka", msg)
     reason = app.crash_reason if app.crashed else None
     if reason is None:
         app.buffer.close()
@@ -130,6 +140,8 @@ async def run(app: App, stop: asyncio.Event) -> None:
                 await app.drained.wait()
         except TimeoutError:
             log.info("stopped in the middle of a micro-batch; it will be taken again")
-    await app.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
     if reason is not None:
         raise reason

@@ -2,9 +2,10 @@
 
 Faust delivers message by message, at four asyncio tasks each, and bounds its buffer by their number; calls of
 up to 16 MiB need a bound in bytes. So its consumer's one method that drains the fetcher is replaced. Faust
-keeps everything else: membership, rebalance, seeks, commits, lifecycle. `_drain_messages`,
-`_wait_next_records`, `_commit` and `_new_transport` are private names of the pinned faust-streaming 0.15.3;
-`tests/contract/test_faust.py` holds them.
+keeps everything else: membership, rebalance, seeks, commits, lifecycle. What is used of its private names
+(`_drain_messages`, `_wait_next_records`, `_seek`, `_commit`, `_new_transport`, `_recovery`, `_wait`) is that
+of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py` holds it, `tests/e2e/test_stalls.py`
+proves it.
 """
 
 import asyncio
@@ -13,9 +14,12 @@ from time import monotonic
 from typing import ClassVar, cast
 
 import faust
+import faust.tables
+import faust.tables.recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from mode import ServiceT
+from mode import Seconds, ServiceT
+from mode.services import WaitArgT
 
 from streams.batches import Message
 from streams.offsets import Buffer
@@ -29,6 +33,11 @@ class Consumer(driver.Consumer):
         buffer = app.buffer
         try:
             while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active:
+                    # Wait here, not in the poll: it would sleep through a rebalance and then give the new
+                    # epoch's first messages to a caller that still holds the old one.
+                    await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as faust does
+                    continue
                 generation, epoch = app.consumer_generation_id, buffer.epoch
                 records, _ = await self._wait_next_records(1.0)
                 if self.should_stop or not records:
@@ -51,6 +60,21 @@ class Consumer(driver.Consumer):
             if not app.should_stop:
                 raise
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to where each assigned partition is to be read on from, and tell the buffer.
+
+        aiokafka leaves a partition without a commit where it stands, even if messages were fetched from it
+        and dropped: it is sent to its beginning here.
+        """
+        offsets = {TP(*tp): offset for tp, offset in (await super().seek_to_committed()).items() if offset}
+        fresh = [tp for tp in self.assignment() if tp not in offsets]
+        if fresh:
+            for tp, offset in (await self.earliest_offsets(*fresh)).items():
+                await self._seek(TP(*tp), offset)
+                offsets[TP(*tp)] = offset
+        cast("App", self.transport.app).buffer.begin({tp.partition: at for tp, at in offsets.items()})
+        return offsets
+
     async def acknowledge(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; False where the group has moved on."""
         return await self._commit(offsets)
@@ -58,6 +82,26 @@ class Consumer(driver.Consumer):
 
 class Transport(driver.Transport):
     Consumer: ClassVar[type[driver.Consumer]] = Consumer
+
+
+class Recovery(faust.tables.recovery.Recovery):
+    """Faust's way back from a rebalance, patient: a seek that outlives its time-out must not end it.
+
+    With the time-out it ends in silence, and the worker keeps partitions that it never reads.
+    """
+
+    async def _wait(self, coro: WaitArgT, timeout: Seconds | None = None) -> None:  # noqa: ARG002, ASYNC109
+        await super()._wait(coro)
+
+
+class Tables(faust.tables.TableManager):
+    """No tables; but Faust resumes after a rebalance through their manager."""
+
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = Recovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return cast("Recovery", self._recovery)
 
 
 class App(faust.App):

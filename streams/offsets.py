@@ -57,6 +57,10 @@ class Buffer:
         self._clear()
         self._expected.clear()
 
+    def begin(self, offsets: Mapping[int, int]) -> None:
+        """Where the next message of each partition must come from: a hole there would be a loss."""
+        self._expected.update(offsets)
+
     async def offer(self, fetched: Mapping[int, Sequence[Message]], epoch: int) -> None:
         """Add fetched messages by partition; waits for room first. Those of an ended epoch are ignored."""
         await self._room.wait()
@@ -106,13 +110,10 @@ class Buffer:
             size += message.size
             count += 1
         batch = Batch(self.epoch, self._messages[:count])
-        rest = self._messages[count:]
-        since = self._since
-        self._clear()
-        self._messages, self._since = rest, since
-        self._bytes = sum(message.size for message in rest)
-        if self._bytes >= self._limits.buffered_bytes:
-            self._room.clear()
+        del self._messages[:count]
+        self._bytes -= size
+        if self._bytes < self._limits.buffered_bytes:
+            self._room.set()
         return batch
 
     def _clear(self) -> None:
