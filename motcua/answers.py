@@ -3,11 +3,10 @@
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from motcua import clock
-from motcua.cli import Json, app, ask, day, given, settings, show, wrong
+from motcua.cli import Json, app, ask, console, day, given, settings, show, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
 
@@ -111,7 +110,7 @@ def scoreboard(as_json: Json = False) -> None:
                 f"{figure.denominator:,}",
                 "yes" if figure.agrees else "NO",
             )
-        Console().print(table)
+        console().print(table)
     if not all(figure.agrees for figure in figures):
         raise typer.Exit(1)
 
@@ -127,7 +126,7 @@ def config(as_json: Json = False) -> None:
     table = Table("setting", "value", "origin", "meaning")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
 
 
 def _definition(identifier: str) -> Definition:
@@ -148,10 +147,10 @@ def _print(rows: list[dict[str, Any]], caption: str) -> None:
     table = Table(caption=caption)
     for name in rows[0] if rows else ("nothing yet",):
         numeric = name in ("numerator", "denominator", "rate", "status")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in rows:
         table.add_row(*(_shown(name, value) for name, value in row.items()))
-    Console().print(table)
+    console().print(table)
 
 
 def _shown(name: str, value: object) -> str:

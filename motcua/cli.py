@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -19,6 +19,9 @@ from infra.local.trouble import Trouble
 from motcua.settings import Settings, load
 from rates.failures import Fatal, Retry
 from rates.sheets import RegisterError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -95,6 +98,13 @@ def show(document: dict[str, Any]) -> None:
     import msgspec
 
     sys.stdout.buffer.write(msgspec.json.encode(document) + b"\n")
+
+
+def console() -> "Console":
+    """Where tables go: as wide as the terminal, and wide enough for every value where there is none."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def wrong(message: str) -> typer.BadParameter:

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from infra.local.trouble import WrongUse
 from motcua import clock
-from motcua.cli import Json, app, given, say, settings, show, wrong
+from motcua.cli import Json, app, console, given, say, settings, show, wrong
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 
@@ -62,7 +63,7 @@ def status(as_json: Json = False) -> None:
     table = Table("part", "pid", "address", "state")
     for part in parts:
         table.add_row(part.name, str(part.pid or "–"), part.address or "–", part.state)
-    Console().print(table if parts else "no stack runs here. Next: motcua up")
+    console().print(table if parts else "no stack runs here. Next: motcua up")
 
 
 @app.command()
@@ -78,7 +79,7 @@ def doctor(as_json: Json = False) -> None:
         table = Table("check", "state", "found", "next")
         for row in rows:
             table.add_row(*_fields(row))
-        Console().print(table)
+        console().print(table)
     if any(row.state == "missing" for row in rows):
         raise typer.Exit(1)
 
@@ -97,7 +98,13 @@ def worker() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(wiring.worker(found, *await wiring.generation(found)), stop)
+        starting = asyncio.create_task(wiring.generation(found))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            await run(wiring.worker(found, *starting.result()), stop)
+        starting.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
@@ -166,7 +173,12 @@ def publish(
         if not log.is_file():
             msg = f"{log} is no file"
             raise wrong(msg)
-    asyncio.run(send(found, logs, wait=wait))
+    from producers.eventlog import Unreadable
+
+    try:
+        asyncio.run(send(found, logs, wait=wait))
+    except Unreadable as damaged:
+        raise WrongUse(str(damaged)) from damaged
 
 
 async def send(found: Settings, logs: list[Path], *, wait: bool) -> None:

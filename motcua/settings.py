@@ -30,8 +30,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MOTCUA_", toml_file=TOML, extra="forbid", frozen=True)
 
     data_dir: Path = Field(default=Path("motcua-data"), description="all that the embedded stack writes")
-    kafka: str = Field(default="", description="Kafka brokers, host:port[,host:port…]")
-    clickhouse: str = Field(default="", description="the ClickHouse HTTP interface, http://host:port")
+    kafka: str = Field(
+        default="",
+        pattern=r"^([^:/,\s]+:[0-9]+(,[^:/,\s]+:[0-9]+)*)?$",
+        description="Kafka brokers, host:port[,host:port…]",
+    )
+    clickhouse: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s]+/?)?$",
+        description="the ClickHouse HTTP interface, http://host:port",
+    )
     clickhouse_user: str = Field(default="", description="its user; empty for the default one")
     clickhouse_password: str = Field(default="", description="that user's password", repr=False)
     database: str = Field(

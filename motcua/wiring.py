@@ -94,6 +94,8 @@ async def generation(settings: Settings) -> tuple[int, Source]:
 
     A broker or a database that is still coming up is waited for, `START_SECONDS` at most.
     """
+    needed(settings.kafka, "kafka")
+    needed(settings.clickhouse, "clickhouse")
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_fixed(0.2),
@@ -139,15 +141,29 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 replaced=replaced,
             )
 
+    group = f"motcua-g{generation}"
+    unread: list[int] = []
+
     async def confirm() -> None:
+        from producers import topics
+
+        nonlocal unread
+        before = unread
         try:
             found = await asyncio.to_thread(source, settings)
+            unread = await asyncio.to_thread(
+                topics.unread, settings.kafka, settings.topic, group, topic.partitions
+            )
         except Retry:
             return  # the broker is away, which the consumer notices for itself
         if found != topic:
             what = "was made anew" if found else "is gone"
             msg = f"topic {settings.topic} {what} while it was read. Next: motcua migrate"
             raise Fatal(msg)
+        if unread and unread == before:
+            # A group leader that joined while the broker was loading hands out what it knew: too little.
+            msg = f"nobody in group {group} reads partitions {unread}. Next: start the worker again"
+            raise Retry("kafka", msg)
 
     limits = Limits(
         bytes=settings.batch_bytes,
@@ -155,7 +171,15 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         age=settings.batch_age,
         buffered_bytes=3 * settings.batch_bytes,
     )
-    return build(settings.kafka, settings.topic, f"motcua-g{generation}", opened, confirm, limits)
+    return build(
+        settings.kafka,
+        settings.topic,
+        group,
+        opened,
+        confirm,
+        limits,
+        data_dir=settings.data_dir / "faust",
+    )
 
 
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:

@@ -40,12 +40,36 @@ def describe(brokers: str, topic: str) -> Topic | None:
     return Topic(cluster["cluster_id"], str(found["topic_id"]), len(found["partitions"]))
 
 
+def unread(brokers: str, topic: str, group: str, partitions: int) -> list[int]:
+    """The partitions that no member of a settled group reads; none while it is not settled. Raises Retry."""
+    with _admin(brokers) as admin:
+        found = admin.describe_groups([group])[group]
+    if found["group_state"] != "Stable":
+        return []
+    read = {
+        partition
+        for member in found["members"]
+        for assigned in (member["member_assignment"] or {}).get("assigned_partitions", ())
+        if assigned["topic"] == topic
+        for partition in assigned["partitions"]
+    }
+    return sorted(set(range(partitions)) - read)
+
+
 def create(brokers: str, topic: str, partitions: int = 12) -> None:
     """Makes the topic, with no end to its retention, and waits until it can be used.
 
     One that is there already is left as it is.
     """
-    configs = {"max.message.bytes": str(LARGEST_MESSAGE), "retention.ms": "-1", "retention.bytes": "-1"}
+    ever = str((1 << 63) - 1)
+    configs = {
+        "max.message.bytes": str(LARGEST_MESSAGE),
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        # A message is stamped with when its call was received, which may be years ago, or a typo ahead.
+        "message.timestamp.before.max.ms": ever,
+        "message.timestamp.after.max.ms": ever,
+    }
     with _admin(brokers) as admin:
         with suppress(TopicAlreadyExistsError):
             admin.create_topics(

@@ -27,12 +27,6 @@ class CohortKey(NamedTuple):
     unit: str
     month: int
 
-    @property
-    def year(self) -> int:
-        """The year that stored rows are partitioned by: never a date that can change."""
-        year = self.month // 100
-        return year if 2015 <= year <= 2049 else 0
-
 
 class Cell(NamedTuple):
     """Where tallies stand: indexes of `SYSTEMS` and `BASES`, and a day since 1970."""
@@ -82,7 +76,7 @@ class Cohort:
         self.mark_clean()
 
     def fold(self, event: Event, *, version: int, learnt: int, procedures: Procedures) -> Outcome:
-        """Take in one event; afterwards `changes` holds what must be written for it."""
+        """Take in one event; afterwards it knows what must be written for it."""
         if isinstance(event, Full):
             system = procedures.system(event.procedure, event.sector)
             for basis, time in enumerate((event.received, event.completed, event.due)):
@@ -109,8 +103,9 @@ class Cohort:
         return Outcome.ACCEPTED
 
     @property
-    def dirty(self) -> bool:
-        return self._all_dirty or bool(self._dirty_dossiers) or bool(self._dirty_cells)
+    def weight(self) -> int:
+        """About how many cached dossiers' memory it takes: its own, its cells, and itself."""
+        return len(self.dossiers) + len(self.vectors) + 4
 
     def changed_dossiers(self) -> Iterator[tuple[str, Dossier]]:
         for number in self._dirty_dossiers:
@@ -121,12 +116,8 @@ class Cohort:
         for cell in self.vectors if self._all_dirty else self._dirty_cells:
             yield unpacked(cell), self.vectors[cell]
 
-    def mark_dirty(self) -> None:
-        """Have every cell written again: after a repair, or a rebuild."""
-        self._all_dirty = True
-
     def mark_clean(self) -> None:
-        """What `changes` gave is durable now."""
+        """What changed is durable now."""
         self._dirty_dossiers.clear()
         self._dirty_cells.clear()
         self._all_dirty = False

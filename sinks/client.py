@@ -4,6 +4,7 @@ Every error of the driver leaves here as `Retry` (the database is away, or refus
 statement, the schema or the rights are wrong, so trying again cannot help). The table is `RETRIED`.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
 
 from rates.failures import Fatal, Retry
 
@@ -46,6 +47,11 @@ def failure(error: Exception) -> Retry | Fatal:
     """The failure that a driver's error means."""
     code = error.code if isinstance(error, Error) else None
     text = str(error).strip().split("\n", 1)[0][:500]
+    if isinstance(error, DataError | ProgrammingError):
+        return Fatal(f"the ClickHouse client refuses: {text}. Next: report it, with this line")
+    status = _STATUS.search(str(error)) if code is None else None
+    if status and status[1].startswith("4") and status[1] not in ("408", "425", "429"):
+        return Fatal(f"ClickHouse's HTTP door refuses: {text}. Next: motcua config")
     if code is None:
         # Without a code the answer never came: a connection refused, cut or timed out.
         return Retry("clickhouse", text or type(error).__name__)
@@ -74,7 +80,9 @@ class Database:
         import pyarrow as pa  # a third of a second that commands which only read need not wait
 
         async with _translated():
-            await self._client.insert_arrow(table, pa.table(dict(columns)), database=self.name)
+            await self._client.insert_arrow(
+                table, pa.table(dict(columns)), database=self.name, settings=_DURABLE
+            )
 
     async def arrow(self, query: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
         async with _translated():
@@ -103,6 +111,10 @@ class Database:
             found = await self._client.command(f"EXISTS DATABASE {self.name}", use_database=False)
         return str(found) == "1"
 
+
+_DURABLE: Final = {"async_insert": 0}
+"""An insert that has returned is durable, whatever the server's profile says."""
+_STATUS: Final = re.compile(r"HTTP(?: driver| error|/[0-9.]+)?[^0-9]{0,40}\b([45][0-9]{2})\b")
 
 _BIG: Final = {"max_query_size": 64 * 1024 * 1024}
 """A micro-batch names the cohorts it misses in the text of its query."""

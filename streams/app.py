@@ -8,6 +8,7 @@ rewinds even the partitions that it keeps, and another worker may have written m
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
 from typing import Final
 
 import faust
@@ -42,6 +43,8 @@ def build(
     opened: Callable[[], AbstractAsyncContextManager[Folder]],
     confirm: Callable[[], Awaitable[None]],
     limits: Limits,
+    *,
+    data_dir: Path,
 ) -> App:
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
@@ -64,6 +67,7 @@ def build(
         web_enabled=False,
         worker_redirect_stdouts=False,
         autodiscover=False,
+        datadir=str(data_dir),  # nothing is kept there, but Faust's own command makes it
         TableManager=Tables,
     )
     app.buffer = Buffer(limits)

@@ -24,6 +24,8 @@ from rates.wire import Event, Senders, decode
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+_MOST_RECORDS: Final = 50_000
+"""So many records are folded and saved at once: eight mebibytes of calls can hold millions of empty ones."""
 _LATEST: Final = (1 << 32) - 1
 """The last second that can be stored (2106): a message may be stamped with any 64-bit time."""
 _TOLD: Final = (1, 3, 10)
@@ -116,7 +118,11 @@ class Folder:
         reached: dict[int, Reached] = {}
         if self._complete_to is None:
             stored = await self._persist("progress", self._store.progress)
-            self._complete_to = {partition: row.complete_to for partition, row in stored.items()}
+            self._complete_to = {
+                partition: row.complete_to
+                for partition, row in stored.items()
+                if row.version >> 52 == self._generation
+            }
         if self._replaced is not None:
             register = await self._persist("register", self._replaced)
             if register is not None:
@@ -138,11 +144,22 @@ class Folder:
             self._complete_to[message.partition] = complete_to
             position = version(self._generation, message.offset, last)
             reached[message.partition] = Reached(message.partition, position, received_at, complete_to)
+            if len(events) + len(dead) >= _MOST_RECORDS:
+                await self._flush(events, dead, reached)
+                events, dead, reached = [], [], {}
+        await self._flush(events, dead, reached)
+        self.counts["messages"] += len(messages)
+        return {message.partition: message.offset + 1 for message in messages}
+
+    async def _flush(
+        self,
+        events: Sequence[tuple[int, int, int, Event]],
+        dead: Sequence[DeadLetter],
+        reached: Mapping[int, Reached],
+    ) -> None:
         touched = await self._fold(events)
         await self._save(touched, dead, reached)
         self._make_room(touched)
-        self.counts["messages"] += len(messages)
-        return {message.partition: message.offset + 1 for message in messages}
 
     async def _fold(self, events: Iterable[tuple[int, int, int, Event]]) -> dict[CohortKey, int]:
         """Fold events in their order; returns the cohorts they touched, each with its partition."""
@@ -157,13 +174,13 @@ class Folder:
             for key in missing:
                 cohort = loaded[key]
                 self._cohorts[key] = cohort
-                self._held += len(cohort.dossiers)
+                self._held += cohort.weight
                 self.counts["loaded_dossiers"] += len(cohort.dossiers)
         for key, _, position, received_at, event in keyed:
             cohort = self._cohorts[key]
-            before = len(cohort.dossiers)
+            before = cohort.weight
             outcome = cohort.fold(event, version=position, learnt=received_at, procedures=self._register)
-            self._held += len(cohort.dossiers) - before
+            self._held += cohort.weight - before
             self.counts[outcome.value] += 1
         return touched
 
@@ -194,7 +211,7 @@ class Folder:
             self._cohorts.move_to_end(key)
         while self._held > self._cache_dossiers and len(self._cohorts) > 1:
             _, dropped = self._cohorts.popitem(last=False)
-            self._held -= len(dropped.dossiers)
+            self._held -= dropped.weight
 
     async def _persist(self, step: str, call: Callable[[], Awaitable[T]]) -> T:
         """Do one step however long the store is away: nothing is acknowledged meanwhile."""

@@ -172,7 +172,31 @@ def test_wrong_use_is_two_and_says_what_is_right(
     assert hint in " ".join(done.stderr.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("arguments", [("rates",), ("scoreboard",), ("dossiers",), ("migrate",)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("MOTCUA_CLICKHOUSE", "junk"), ("MOTCUA_KAFKA", "nohost"), ("MOTCUA_PARTITIONS", "0")]
+)
+def test_an_address_that_is_none_is_wrong_use_and_named(tmp_path: Path, name: str, value: str) -> None:
+    done = Stack(tmp_path, {name: value}).done("rates", "--json")
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_damaged_log_is_wrong_use_and_named(told: Stack, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.parquet"
+    damaged.write_bytes(b"PAR1 and nothing else")
+    done = told.done("publish", damaged)
+    assert done.returncode == 2
+    assert "damaged.parquet" in done.stderr
+
+
+def test_a_table_that_is_piped_holds_every_value_whole(told: Stack) -> None:
+    shown = told.run("dossiers", "--definition", "ER-766-DOC")
+    assert "H18.21-231002-0001" in shown
+    assert "2023-10-02T08:30:00+07:00" in shown
+
+
+@pytest.mark.parametrize("arguments", [("rates",), ("scoreboard",), ("dossiers",), ("migrate",), ("worker",)])
 def test_without_a_stack_it_is_three_and_names_the_next_command(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

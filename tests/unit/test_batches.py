@@ -74,7 +74,7 @@ async def test_what_cannot_be_saved_is_raised_and_nothing_after_it_is_written() 
 
 async def test_clean_cohorts_are_dropped_while_more_than_the_cache_is_held() -> None:
     store = Counting()
-    folding = folder(store, cache=2)
+    folding = folder(store, cache=12)
     for offset in range(6):
         await folding.take([message(offset, f"H18.{offset % 3}-231002-000{offset}")])
     assert store.loads > 3

@@ -80,14 +80,6 @@ def test_a_cohort_is_the_unit_and_the_month_of_the_number() -> None:
 def test_a_number_without_a_date_falls_into_one_of_the_units_undated_cohorts(number: str) -> None:
     key = cohort_of("H18.21", number)
     assert key == ("H18.21", crc32(number.encode()) % UNDATED)
-    assert key.year == 0
-
-
-@pytest.mark.parametrize(
-    ("month", "year"), [(201412, 0), (201501, 2015), (204912, 2049), (205001, 0), (31, 0), (0, 0)]
-)
-def test_rows_are_partitioned_by_the_cohorts_year_within_2015_to_2049(month: int, year: int) -> None:
-    assert CohortKey("H18.21", month).year == year
 
 
 def test_a_packed_cell_is_the_same_cell() -> None:
@@ -102,10 +94,9 @@ def test_a_packed_cell_is_the_same_cell() -> None:
 
 def test_a_new_cohort_is_clean_and_an_accepted_record_makes_it_dirty() -> None:
     cohort = Cohort(KEY)
-    assert not Cohort(KEY).dirty
+    assert stored(cohort) == []
     event = record(status=9, completed=SECOND, due=THIRD)
     assert take(cohort, event, 1) is Outcome.ACCEPTED
-    assert cohort.dirty
     assert [number for number, _ in stored(cohort)] == [ONE]
     assert written(cohort) == {on(FIRST): 1, on(SECOND, "completed"): 1, on(THIRD, "due"): 1}
     assert stored(cohort) == []
@@ -178,9 +169,9 @@ def test_a_loaded_cohort_is_clean_and_knows_the_cells_that_are_stored() -> None:
     take(first, record(), 1)
     cells = [packed(*on(FIRST)), packed(*on(THIRD))]
     loaded = Cohort(KEY, stored(first), cells)
-    assert not loaded.dirty
-    loaded.mark_dirty()
-    assert written(loaded) == {on(FIRST): 1, on(THIRD): 0}
+    assert stored(loaded) == []
+    assert written(loaded) == {}
+    assert {unpacked(cell) for cell in loaded.vectors} == {on(FIRST), on(THIRD)}
 
 
 def test_vectors_are_computed_from_dossiers_on_load() -> None:

@@ -44,3 +44,15 @@ def test_252_is_two_errors() -> None:
 )
 def test_an_answer_that_never_came_is_tried_again(error: Exception) -> None:
     assert isinstance(failure(error), Retry)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413])
+def test_a_door_that_refuses_is_fatal(status: int) -> None:
+    error = failure(DatabaseError(f"HTTP driver received HTTP status {status}, server response: no"))
+    assert isinstance(error, Fatal)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_a_door_that_is_busy_is_tried_again(status: int) -> None:
+    error = failure(DatabaseError(f"HTTP driver received HTTP status {status}, server response: busy"))
+    assert isinstance(error, Retry)
