@@ -114,7 +114,7 @@ class Database:
 
 _DURABLE: Final = {"async_insert": 0}
 """An insert that has returned is durable, whatever the server's profile says."""
-_STATUS: Final = re.compile(r"HTTP(?: driver| error|/[0-9.]+)?[^0-9]{0,40}\b([45][0-9]{2})\b")
+_STATUS: Final = re.compile(r"HTTP status ([0-9]{3})")
 
 _BIG: Final = {"max_query_size": 64 * 1024 * 1024}
 """A micro-batch names the cohorts it misses in the text of its query."""

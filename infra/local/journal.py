@@ -64,12 +64,14 @@ class Journal:
         self._file.close()
 
 
-def last_lines(path: Path, count: int) -> list[str]:
-    """The end of a log, for a message about why something ended."""
+def last_lines(path: Path, count: int, after: int = 0) -> list[str]:
+    """The end of a log, at most what stands behind `after` bytes: for a message about why something ended."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 64 * 1024))
+            end = file.tell()
+            # A log that was set aside meanwhile is shorter than it was, and all of it is new.
+            file.seek(max(after if after <= end else 0, end - 64 * 1024))
             return file.read().decode(errors="replace").splitlines()[-count:]
     except OSError:
         return []

@@ -90,6 +90,7 @@ def detach(data_dir: Path, argv: Sequence[str], *, out: TextIO | None = None) ->
     with claim.claim(data_dir):
         log = log_path(data_dir)
         log.parent.mkdir(parents=True, exist_ok=True)
+        said_before = log.stat().st_size if log.exists() else 0
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     # Not subprocess: this child is meant to outlive its parent, which subprocess calls a leak.
     pid = os.posix_spawnp(
@@ -107,7 +108,7 @@ def detach(data_dir: Path, argv: Sequence[str], *, out: TextIO | None = None) ->
         while True:
             gone, how = os.waitpid(pid, os.WNOHANG)
             if gone:
-                out.writelines(f"{line}\n" for line in last_lines(log, _LAST_LINES))
+                out.writelines(f"{line}\n" for line in last_lines(log, _LAST_LINES, said_before))
                 out.write(f"the stack did not start; all it said: {log}\n")
                 return os.waitstatus_to_exitcode(how) or 1
             run = claim.read(data_dir)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from producers import topics
 from tests.support.stack import Stack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("commands")]
 
@@ -112,6 +114,12 @@ def test_status_names_every_part(told: Stack) -> None:
     parts = told.json("status")["parts"]
     assert [part["name"] for part in parts] == ["broker", "engine", "worker", "page"]
     assert {part["state"] for part in parts} == {"running"}
+
+
+def test_a_partition_that_nobody_reads_is_found(told: Stack) -> None:
+    brokers = told.address("kafka")
+    eventually(lambda: not topics.unread(brokers, "dossiers", "motcua-g1", 12), "the worker reads them all")
+    assert topics.unread(brokers, "dossiers", "motcua-g1", 14) == [12, 13]
 
 
 def test_doctor_finds_everything_it_needs(told: Stack) -> None:
