@@ -75,8 +75,7 @@ async def rates(
 async def complete_to(database: Database) -> int | None:
     """Up to when the figures are complete: the minimum over partitions, seconds since 1970 UTC."""
     found = await database.rows(
-        "SELECT toUInt32(min(complete_to)) AS complete, count() AS partitions FROM progress FINAL "
-        "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
+        "SELECT toUInt32(min(complete_to)) AS complete, count() AS partitions FROM freshness"
     )
     return int(found[0]["complete"]) if found[0]["partitions"] else None
 
