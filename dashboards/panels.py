@@ -4,6 +4,9 @@ The page, the JSON of `/api/panels/{id}` and every other exporter read this list
 two places cannot come from two queries. SQL reads views only, never tables. Values travel as `{name:Type}`
 parameters; what stands for a definition (`$view`, `$denominator`, …) is the program's own names. A panel that
 shows `each` definition says so once, and is filled in for all of them, so a new one appears by itself.
+
+A reader may be limited to one body. A panel with the parameter `only` keeps to that body's rows in its SQL;
+one that is `open` says nothing of any unit; every other is not for such a reader.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +29,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "last": LAST_DAY,
     "body": "",
     "unit": "",
+    "only": "",
     "missing": 0,
     "limit": 50,
     "offset": 0,
@@ -44,7 +48,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     """A question and its SQL.
 
     `each` is what stands for `$each`, once for every definition; a panel without it is about one definition.
-    `drill` names the panel that shows what is behind a row, "" for none.
+    `drill` names the panel that shows what is behind a row, "" for none. `open`: it says nothing of any unit.
     """
 
     id: str
@@ -56,6 +60,12 @@ class Panel(Struct, frozen=True, kw_only=True):
     shape: Shape = "table"
     each: str = ""
     drill: str = ""
+    open: bool = False
+
+    @property
+    def limitable(self) -> bool:
+        """Whether a reader that is limited to one body may ask it."""
+        return self.open or "only" in self.parameters
 
     def text(
         self,
@@ -106,6 +116,7 @@ def _columns(**kinds: Kind) -> tuple[Column, ...]:
     return tuple(Column(name, kind) for name, kind in kinds.items())
 
 
+_ONLY: Final = "({only:String} = '' OR body = {only:String})"
 _PERIOD: Final = "day BETWEEN {first:Date} AND {last:Date}"
 _RATE: Final = (
     "sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, sum(denominator) AS total FROM $view"
@@ -122,6 +133,7 @@ FRESHNESS: Final = Panel(
     ),
     columns=_columns(complete="time", latest="time", partitions="count", stamp="text"),
     shape="value",
+    open=True,
 )
 
 RATES: Final = Panel(
@@ -131,14 +143,14 @@ RATES: Final = Panel(
     # One pass over all tallies: a third of what one view after the other costs.
     sql=(
         "SELECT one.1 AS definition, one.2 AS reported, one.3 AS clean, one.4 AS total "
-        f"FROM (SELECT arrayJoin([$each]) AS one FROM counts WHERE {_PERIOD} "
+        f"FROM (SELECT arrayJoin([$each]) AS one FROM counts WHERE {_PERIOD} AND {_ONLY} "
         "AND ({body:String} = '' OR body = {body:String}) AND ({unit:String} = '' OR unit = {unit:String}))"
     ),
     each=(
         "('$definition', sumIf($reported, basis = '$basis'), sumIf($clean, basis = '$basis'), "
         "sumIf($denominator, basis = '$basis'))"
     ),
-    parameters=("first", "last", "body", "unit"),
+    parameters=("first", "last", "body", "unit", "only"),
     columns=_columns(definition="text", reported="count", clean="count", total="count"),
     drill="bodies",
 )
@@ -148,10 +160,10 @@ BODIES: Final = Panel(
     question_vi="Bộ, ngành và địa phương nào đang ở đâu?",
     question_en="Where do ministries and localities stand?",
     sql=(
-        f"SELECT body AS code, {_RATE} WHERE {_PERIOD} "
+        f"SELECT body AS code, {_RATE} WHERE {_PERIOD} AND {_ONLY} "
         "GROUP BY code HAVING reported + total > 0 ORDER BY code"
     ),
-    parameters=("first", "last"),
+    parameters=("first", "last", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="units",
 )
@@ -161,10 +173,10 @@ UNITS: Final = Panel(
     question_vi="Đơn vị nào làm nên tỷ lệ này?",
     question_en="Which units make up this rate?",
     sql=(
-        f"SELECT toString(unit) AS code, {_RATE} WHERE {_PERIOD} AND body = {{body:String}} "
+        f"SELECT toString(unit) AS code, {_RATE} WHERE {_PERIOD} AND {_ONLY} AND body = {{body:String}} "
         "GROUP BY code HAVING reported + total > 0 ORDER BY code"
     ),
-    parameters=("first", "last", "body"),
+    parameters=("first", "last", "body", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="dossiers",
 )
@@ -180,10 +192,11 @@ DOSSIERS: Final = Panel(
         "toUInt8($numerator AND $denominator) AS counts "
         "FROM dossiers_named WHERE unit = {unit:String} "
         "AND ${basis}_day BETWEEN {first:Date} AND {last:Date} "
+        "AND ({only:String} = '' OR ${basis}_body = {only:String}) "
         "AND $denominator AND NOT ({missing:UInt8} AND $numerator) "
         "ORDER BY ${basis}_day DESC, number LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
     ),
-    parameters=("first", "last", "unit", "missing", "limit", "offset"),
+    parameters=("first", "last", "unit", "only", "missing", "limit", "offset"),
     columns=_columns(
         number="text",
         system="text",
@@ -203,8 +216,9 @@ REJECTIONS: Final = Panel(
     question_en="Which events were rejected, and why?",
     sql=(
         "SELECT toString(reason) AS reason_code, count() AS events, toUInt32(max(received_at)) AS latest "
-        "FROM rejections GROUP BY reason_code ORDER BY reason_code"
+        f"FROM rejections WHERE {_ONLY} GROUP BY reason_code ORDER BY reason_code"
     ),
+    parameters=("only",),
     columns=_columns(reason_code="text", events="count", latest="time"),
 )
 

@@ -159,16 +159,17 @@ def views() -> Iterator[str]:
     for definition in DEFINITIONS:
         yield _view(definition)
     contributions = ", ".join(f"bitTest(d.mask, {bit}) AS {tally}" for bit, tally in enumerate(TALLIES))
+    days = ", ".join(f"{basis}_day, {body(f'{basis}_day')} AS {basis}_body" for basis in BASES)
     yield (
         "CREATE OR REPLACE VIEW dossiers_named AS SELECT "
         f"number, unit, {named(SYSTEMS, 'd.system')} AS system, procedure, sector, status, "
         "d.received AS received_at, d.completed AS completed_at, d.due AS due_at, "
-        f"received_day, completed_day, due_day, {contributions} FROM dossiers AS d FINAL "
+        f"{days}, {contributions} FROM dossiers AS d FINAL "
         "SETTINGS do_not_merge_across_partitions_select_final = 1"
     )
     yield (
-        "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, reason, field, received_at "
-        "FROM dead_letters FINAL"
+        "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, "
+        f"{body('toDate(received_at)')} AS body, reason, field, received_at FROM dead_letters FINAL"
     )
     yield (
         "CREATE OR REPLACE VIEW freshness AS SELECT partition, version, received_at, complete_to "

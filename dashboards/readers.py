@@ -1,0 +1,90 @@
+"""Who may read the page, and of which body: a file of names with digests of their passwords.
+
+    [an]                      # a name, as the browser asks for it
+    sha256 = "9f86d0…"        # of the password: printf %s 'the password' | sha256sum
+    body = "H18"              # optional: only what counts for this ministry or province
+
+A digest says nothing of a long random password, and a short one can be guessed from it: passwords are made
+by machines (`openssl rand -base64 24`). Without a file the page is for this machine alone.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+_NAME: Final = 64
+_EMPTY: Final = sha256(b"").hexdigest()
+
+
+class ReadersError(Exception):
+    """The file cannot be used; the message says where and what to do."""
+
+
+class Reader(Struct, frozen=True, forbid_unknown_fields=True):
+    """A person or program that may read; `body` "" = everything."""
+
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    body: Annotated[str, Meta(pattern="^([HG][0-9]{2})?$")] = ""
+
+
+class Readers:
+    """The readers by name."""
+
+    def __init__(self, readers: Mapping[str, Reader]) -> None:
+        self._readers = dict(readers)
+
+    @staticmethod
+    def read(path: Path, body: str = "") -> "Readers":
+        """The readers of a file. Where the whole installation is limited to `body`, so is every reader."""
+        next_step = "Next: correct it as docs/security.md shows"
+        try:
+            found = msgspec.toml.decode(path.read_bytes(), type=dict[str, Reader])
+        except OSError as error:
+            msg = f"the readers of the page, {path}: {error.strerror}. {next_step}"
+            raise ReadersError(msg) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            msg = f"the readers of the page, {path}: {error}. {next_step}"
+            raise ReadersError(msg) from error
+        readers: dict[str, Reader] = {}
+        for name, reader in found.items():
+            why = _wrong(name, reader, body)
+            if why:
+                msg = f"the readers of the page, {path}: {name!r} {why}. {next_step}"
+                raise ReadersError(msg)
+            readers[name] = Reader(reader.sha256, reader.body or body)
+        if not readers:
+            msg = f"the readers of the page, {path}: there is none in it. {next_step}"
+            raise ReadersError(msg)
+        return Readers(readers)
+
+    def admitted(self, authorization: str) -> Reader | None:
+        """The reader that an `Authorization` header proves to be, or None."""
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            name, _, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+            reader = self._readers.get(name.decode())
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            return None
+        # Compared in any case: how long an answer takes does not tell which names there are.
+        expected = reader.sha256 if reader else _EMPTY
+        proven = hmac.compare_digest(expected, sha256(password).hexdigest())
+        return reader if proven else None
+
+
+def _wrong(name: str, reader: Reader, body: str) -> str:
+    if not name or len(name) > _NAME or ":" in name or not name.isprintable():
+        return f"is no name: 1 to {_NAME} printable characters without a colon"
+    if reader.sha256 == _EMPTY:
+        return "has an empty password"
+    if body and reader.body not in ("", body):
+        return f"may read {reader.body}, but this installation is limited to {body}"
+    return ""
