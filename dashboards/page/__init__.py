@@ -14,6 +14,7 @@ from aiohttp import web
 from dashboards.page.doors import guarded
 from dashboards.page.render import STATIC
 from dashboards.page.site import Site
+from dashboards.readers import Readers
 from dashboards.reading import Reader
 from rates.definitions import DEFINITIONS, Definition
 from rates.register import Register
@@ -28,14 +29,18 @@ def page(
     clock: Callable[[], int],
     definitions: Sequence[Definition] = DEFINITIONS,
     load: Callable[[], Awaitable[Register]] | None = None,
+    readers: Readers | None = None,
+    only: str = "",
 ) -> web.Application:
     """The page as an application.
 
     `clock` tells seconds since 1970 UTC. `register` gives names and what is registered; with `load` it is
     replaced by the stored one as soon as the database answers, and again after each time it was away.
+    `readers` are asked for name and password; without them the page answers under names of loopback alone,
+    and `only` limits it to one body.
     """
     site = Site(reader, register, clock=clock, definitions=tuple(definitions), load=load)
-    app = web.Application(middlewares=[guarded(site)])
+    app = web.Application(middlewares=[guarded(site, readers, only)])
     app.add_routes(
         [
             web.get("/", site.overview),

@@ -39,8 +39,15 @@ class Refused(Exception):
         self.options = tuple(options)
 
 
+class NotYours(Exception):
+    """What is asked for is there, but not for this reader, who is limited to one body."""
+
+
 class Asked(Struct, frozen=True, kw_only=True):
-    """The question of an address. Days `YYYY-MM-DD`, inclusive at both ends; "" for no limit."""
+    """The question of an address. Days `YYYY-MM-DD`, inclusive at both ends; "" for no limit.
+
+    `only` is the one body that whoever asks may read, "" for all; it comes from the door, never the address.
+    """
 
     lang: Lang
     definition: Definition
@@ -50,6 +57,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     sort: Sort = "name"
     missing: bool = False
     page: int = 1
+    only: str = ""
 
     def period(self) -> dict[str, object]:
         """The period as parameters of a panel."""
@@ -84,7 +92,7 @@ def language(query: Mapping[str, str], accepted: str) -> Lang:
     return "vi"
 
 
-def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition]) -> Asked:
+def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition], only: str = "") -> Asked:
     """The question of an address, or `Refused`."""
     if query.get("lang", lang) not in LANGS:
         raise Refused("lang", query["lang"], "choose", LANGS)
@@ -107,6 +115,7 @@ def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition
         sort=SORTS[_choice(query, "sort", SORTS, "name")],
         missing=bool(_choice(query, "show", ("all", "missing"))),
         page=int(page),
+        only=only,
     )
 
 

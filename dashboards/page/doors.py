@@ -1,13 +1,20 @@
-"""What every answer passes: its security headers, and a plain page for whatever goes wrong on the way."""
+"""What every answer passes: who asks, its security headers, and a plain page for what goes wrong on the way.
 
+With readers, every address asks for a name and a password (HTTP Basic), and answers are for whoever asked
+alone. Without, the page is for this machine: it answers under names of loopback and no other, so that a web
+page elsewhere, whose name was pointed here, gets nothing through the browser of whoever looks at it.
+"""
+
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from dashboards.page.asked import Refused
-from dashboards.page.site import Site
+from dashboards.page.asked import NotYours, Refused
+from dashboards.page.site import ONLY, Site
+from dashboards.readers import Reader, Readers
 from rates.failures import Fatal, Retry
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,16 +29,35 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+PRIVATE: Final = {
+    "Cache-Control": "private, no-cache",
+    "Vary": "Authorization, Accept-Language, Accept-Encoding",
+}
+"""Of two readers' answers under one address none may be kept and shown to the other."""
+CHALLENGE: Final = 'Basic realm="motcua", charset="UTF-8"'
 RETRY_AFTER: Final = "2"
+_NOBODY: Final = "-"
 
 
-def guarded(site: Site) -> Middleware:
-    """The middleware that names what went wrong and puts the headers on."""
+def guarded(site: Site, readers: Readers | None = None, only: str = "") -> Middleware:
+    """The middleware that lets in, names what went wrong and puts the headers on.
+
+    `readers` None: whoever reaches it on loopback reads. `only`: the body that everybody is limited to.
+    """
 
     @web.middleware
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[ONLY] = _NOBODY
         try:
+            request[ONLY] = _admitted(request, readers).body if readers else _local(request, only)
             answer = await handler(request)
+        except _Unknown:
+            answer = _problem(site, request, 401, "unknown")
+            answer.headers["WWW-Authenticate"] = CHALLENGE
+        except _Elsewhere:
+            answer = _problem(site, request, 403, "elsewhere")
+        except NotYours:
+            answer = _problem(site, request, 403, "not_yours")
         except Refused as refused:
             answer = _refusal(site, request, refused)
         except (Retry, Fatal) as error:
@@ -45,12 +71,48 @@ def guarded(site: Site) -> Middleware:
         except (web.HTTPNotFound, web.HTTPForbidden):
             answer = _problem(site, request, 404, "missing")
         answer.headers.update(HEADERS)
+        if readers:
+            answer.headers.update(PRIVATE)
         return answer
 
     return pass_through
 
 
+class _Unknown(Exception):
+    """Nobody who may read: no name, no such name, or not its password."""
+
+
+class _Elsewhere(Exception):
+    """Asked under a name that is not this machine's own."""
+
+
+def _admitted(request: web.Request, readers: Readers) -> Reader:
+    reader = readers.admitted(request.headers.get("Authorization", ""))
+    if reader is None:
+        raise _Unknown
+    return reader
+
+
+def _local(request: web.Request, only: str) -> str:
+    host = request.host
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if not loopback(name.strip("[]")):
+        raise _Elsewhere
+    return only
+
+
+def loopback(host: str) -> bool:
+    """Whether a host is this machine and reached from nowhere else."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 _SAID: Final = {
+    "unknown": ("unknown_title", "unknown"),
+    "elsewhere": ("elsewhere_title", "elsewhere"),
+    "not_yours": ("not_yours_title", "not_yours"),
     "away": ("away_title", "away"),
     "unready": ("unready_title", "unready"),
     "method": ("method_title", "method"),

@@ -16,6 +16,7 @@ from dashboards.page.asked import (
     DOSSIERS_A_PAGE,
     Asked,
     Lang,
+    NotYours,
     Refused,
     asked,
     body_code,
@@ -37,6 +38,9 @@ log = structlog.get_logger("page")
 
 _REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit"}
 _EPOCH: Final = date(1970, 1, 1)
+
+ONLY: Final = web.RequestKey("only", str)
+"""The one body that the reader of a request may read, "" for all: the door puts it there."""
 
 
 class Site:
@@ -71,8 +75,14 @@ class Site:
         await self._frames.close()
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
-        """The report's figures, the country under every definition, bodies under one, what was rejected."""
+        """The report's figures, the country under every definition, bodies under one, what was rejected.
+
+        Who is limited to one body has that body for an overview: the country is not theirs to see.
+        """
         question = self._asked(request)
+        if question.only:
+            where = f"/body/{question.only}{question.query()}"
+            return web.Response(status=302, headers={"Location": where})
         fresh = await self._fresh()
         period = question.period()
         rates, bodies, rejected, by_body, by_unit = await asyncio.gather(
@@ -99,6 +109,7 @@ class Site:
         """A ministry or province under every definition, and the units behind it under one."""
         code = body_code(request.match_info["code"])
         question = self._asked(request)
+        self._permit(question, body=code)
         fresh = await self._fresh()
         given = {**question.period(), "body": code}
         rates, units = await asyncio.gather(
@@ -122,6 +133,7 @@ class Site:
         """A unit under every definition, and the dossiers behind one of its numbers."""
         code = unit_code(request.match_info["code"])
         question = self._asked(request)
+        self._permit(question, unit=code)
         fresh = await self._fresh()
         given = {**question.period(), "unit": code}
         rates, dossiers = await asyncio.gather(
@@ -132,7 +144,7 @@ class Site:
         lines = shown.definitions(rates, self._definitions, question.lang)
         chosen = next(line for line in lines if line.code == question.definition.id)
         numerator, denominator = (chosen.clean if question.form == "clean" else chosen.reported).whole
-        body = self._register.body(code, today)
+        body = question.only or self._register.body(code, today)
         matching = denominator - numerator if question.missing else denominator
         return self._html(
             request,
@@ -152,9 +164,10 @@ class Site:
             pages=max(1, -(-matching // DOSSIERS_A_PAGE)),
         )
 
-    async def panels(self, _: web.Request) -> web.Response:
-        """Which panels there are, and what each is asked with."""
-        return web.json_response({"rows": [_described(one) for one in PANELS]})
+    async def panels(self, request: web.Request) -> web.Response:
+        """Which panels there are for this reader, and what each is asked with."""
+        rows = [_described(one) for one in PANELS if one.limitable or not request[ONLY]]
+        return web.json_response({"rows": rows})
 
     async def panel(self, request: web.Request) -> web.Response:
         """One panel's answer as a frame."""
@@ -171,6 +184,7 @@ class Site:
                 given[name] = checked(code)
             elif _REQUIRED.get(chosen.id) == name:
                 raise Refused(name, "", "required")
+        self._permit(question, str(given.get("body", "")), str(given.get("unit", "")))
         fresh = await self._fresh()
         rows = await self._rows(chosen, question, given, fresh)
         return web.json_response(
@@ -208,7 +222,7 @@ class Site:
         try:
             question = self._asked(request)
         except Refused:
-            question = Asked(lang=lang, definition=self._definitions[0])
+            question = Asked(lang=lang, definition=self._definitions[0], only=request[ONLY])
         return self._html(
             request,
             "problem.html",
@@ -245,6 +259,10 @@ class Site:
     async def _rows(
         self, chosen: Panel, question: Asked, given: Mapping[str, object], fresh: Freshness
     ) -> Rows:
+        # The one place where a reader's limit enters a query; what cannot be limited is not asked at all.
+        if question.only and not chosen.limitable:
+            raise NotYours(chosen.id)
+        given = {**given, "only": question.only}
         text = chosen.text(question.definition, question.form, self._definitions)
         return await self._frames.rows(chosen, text, given, fresh)
 
@@ -258,7 +276,17 @@ class Site:
 
     def _asked(self, request: web.Request) -> Asked:
         lang = language(request.query, request.headers.get("Accept-Language", ""))
-        return asked(request.query, lang, self._definitions)
+        return asked(request.query, lang, self._definitions, request[ONLY])
+
+    def _permit(self, question: Asked, body: str = "", unit: str = "") -> None:
+        """Raise `NotYours` where the answer could only be empty: a 0 that is none would be read as one."""
+        only = question.only
+        if not only:
+            return
+        if body and body != only:
+            raise NotYours(body)
+        if unit and all(body != only for _, _, body in self._register.body_eras(unit)):
+            raise NotYours(unit)
 
     def _today(self, question: Asked, fresh: Freshness) -> int:
         """The day that names are as of: the period's last, as far as data go, else the present one."""

@@ -147,6 +147,22 @@ WORDS: Final[Mapping[str, Words]] = {
     "missing_page": ("Trang bạn tìm không tồn tại.", "The page you asked for does not exist."),
     "method_title": ("Trang này chỉ để đọc", "This page is for reading only"),
     "method": ("Chỉ có thể dùng GET.", "Only GET is possible."),
+    "unknown_title": ("Cần tên và mật khẩu", "A name and a password are needed"),
+    "unknown": (
+        "Trang này chỉ dành cho người có tên trong danh sách. Hãy hỏi người quản trị trang.",
+        "This page is for those on its list alone. Ask whoever runs it.",
+    ),
+    "not_yours_title": ("Không thuộc phạm vi của bạn", "This is not yours to see"),
+    "not_yours": (
+        "Bạn chỉ được xem số liệu của một bộ hoặc một địa phương; địa chỉ này hỏi về nơi khác.",
+        "You may see the figures of one ministry or province; this address asks about another.",
+    ),
+    "elsewhere_title": ("Trang này chỉ dành cho máy này", "This page is for this machine alone"),
+    "elsewhere": (
+        "Hãy mở bằng 127.0.0.1 hoặc localhost. Muốn mở cho người khác, đặt MOTCUA_PAGE_READERS.",
+        "Open it as 127.0.0.1 or localhost. To open it to others, set MOTCUA_PAGE_READERS.",
+    ),
+    "only": ("Chỉ số liệu của", "Figures of"),
     "back": ("Về tổng quan", "To the overview"),
     "parameter": ("Tham số", "Parameter"),
     "choices": ("Chọn một trong", "Choose one of"),
@@ -261,6 +277,13 @@ REASONS: Final[Mapping[str, tuple[Words, Words]]] = {
     Reason.UNKNOWN_STATUS: (
         ("Trạng thái lạ", "Unknown status"),
         ("Trạng thái không thuộc các mã từ 1 đến 10.", "The status is not one of the codes 1 to 10."),
+    ),
+    Reason.REFUSED: (
+        ("Kho dữ liệu từ chối", "Refused by the database"),
+        (
+            "Cơ sở dữ liệu không lưu được trạng thái mà bản ghi này dẫn tới.",
+            "The database will not store the state that the record leads to.",
+        ),
     ),
 }
 
