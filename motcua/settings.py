@@ -1,15 +1,20 @@
 """What can be set, and where each value came from.
 
 In rising order: defaults, the running embedded stack (`run.json` of the data directory), `motcua.toml` in the
-working directory, `MOTCUA_…` variables, options of the command line.
+working directory, `MOTCUA_…` variables, options of the command line. A `MOTCUA_…` variable that sets nothing is
+an error: a limit that was misspelt must not be no limit.
+
+Secrets come from a variable, from `motcua.toml` or from a file that is named there, and are never shown.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,7 +26,8 @@ from pydantic_settings import (
 from infra.local.trouble import WrongUse
 
 TOML: Final = "motcua.toml"
-_SECRET: Final = ("clickhouse_password",)
+_READ_ELSEWHERE: Final = ("MOTCUA_CACHE_DIR", "MOTCUA_ENGINE_PASSWORD", "MOTCUA_ENGINE_READER_PASSWORD")
+"""Variables that are no settings: what the embedded stack's parts read for themselves."""
 
 
 class Settings(BaseSettings):
@@ -37,11 +43,19 @@ class Settings(BaseSettings):
     )
     clickhouse: str = Field(
         default="",
-        pattern=r"^(https?://[^/\s]+/?)?$",
+        pattern=r"^(https?://[^/\s@]+/?)?$",
         description="the ClickHouse HTTP interface, http://host:port",
     )
     clickhouse_user: str = Field(default="", description="its user; empty for the default one")
-    clickhouse_password: str = Field(default="", description="that user's password", repr=False)
+    clickhouse_password: SecretStr = Field(
+        default=SecretStr(""), description="that user's password; the embedded engine asks for it, too"
+    )
+    clickhouse_password_file: str = Field(default="", description="or the file that holds it")
+    body: str = Field(
+        default="",
+        pattern="^([HG][0-9]{2})?$",
+        description="the one ministry or province that page and commands show; empty for all",
+    )
     database: str = Field(
         default="motcua", pattern="^[a-z][a-z0-9_]*$", description="the ClickHouse database"
     )
@@ -54,6 +68,9 @@ class Settings(BaseSettings):
     )
     batch_bytes: int = Field(default=8 * 1024 * 1024, ge=1, description="so many bytes,")
     batch_age: float = Field(default=0.25, gt=0, le=60, description="and so many seconds old")
+    canary_seconds: float = Field(
+        default=10, ge=0, le=3600, description="a partition that is quiet so long is sent a canary; 0: none"
+    )
     kafka_port: int = Field(
         default=0, ge=0, le=65535, description="the embedded broker's port; 0: a free one"
     )
@@ -61,6 +78,12 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65535, description="the embedded engine's port; 0: a free one"
     )
     page_port: int = Field(default=0, ge=0, le=65535, description="the page's port; 0: a free one")
+    page_host: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[^\s/]+$",
+        description="where the page listens; beyond loopback it needs page_readers",
+    )
+    page_readers: str = Field(default="", description="the file of those who may read the page")
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )
@@ -81,7 +104,8 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
     """The settings in force. A wrong one is `WrongUse`, named with its origin."""
     given = {name: value for name, value in (options or {}).items() if value is not None}
     try:
-        settings = Settings(**given)
+        _check_names(os.environ)
+        settings = _with_password(Settings(**given))
         running = _running(settings.data_dir)
         announced = {name: running[name] for name in running if not getattr(settings, name)}
         return settings.model_copy(update=announced)
@@ -89,7 +113,8 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
         wrong = error.errors()[0]
         name = ".".join(str(part) for part in wrong["loc"])
         origin = _origins(given).get(name, "an option")
-        msg = f"setting {name!r} from {origin}: {wrong['msg']}. Next: motcua config --help"
+        said = _closest(name) if wrong["type"] == "extra_forbidden" else wrong["msg"]
+        msg = f"setting {name!r} from {origin}: {said}. Next: motcua config --help"
         raise WrongUse(msg) from error
     except ValueError as error:
         msg = f"{TOML} cannot be read: {error}. Next: mend or remove it"
@@ -105,8 +130,7 @@ def origins(options: Mapping[str, Any] | None = None) -> list[tuple[str, str, st
     for name, field in Settings.model_fields.items():
         value = str(getattr(settings, name))
         where = origin.get(name) or ("run.json" if running.get(name) == value else "default")
-        shown = "*" * 8 if name in _SECRET and value else value
-        rows.append((name, shown, where, field.description or ""))
+        rows.append((name, value, where, field.description or ""))
     return rows
 
 
@@ -114,6 +138,42 @@ def _origins(options: Mapping[str, Any]) -> dict[str, str]:
     found = dict.fromkeys(TomlConfigSettingsSource(Settings)(), TOML)
     found |= {name: f"MOTCUA_{name.upper()}" for name in EnvSettingsSource(Settings)()}
     return found | dict.fromkeys(options, "option")
+
+
+def _check_names(environment: Iterable[str]) -> None:
+    known = {f"MOTCUA_{name.upper()}" for name in Settings.model_fields}.union(_READ_ELSEWHERE)
+    for name in environment:
+        if name.upper().startswith("MOTCUA_") and name.upper() not in known:
+            msg = (
+                f"variable {name}: {_closest(name[7:].lower(), 'MOTCUA_')}. Next: unset {name}, or correct it"
+            )
+            raise WrongUse(msg)
+
+
+def _closest(name: str, prefix: str = "") -> str:
+    near = get_close_matches(name, Settings.model_fields, 1)
+    meant = near[0].upper() if near and prefix else "".join(near)
+    return "there is no such setting" + (f"; did you mean {prefix}{meant}?" if near else "")
+
+
+def _with_password(settings: Settings) -> Settings:
+    file = settings.clickhouse_password_file
+    if not file:
+        return settings
+    next_step = "Next: motcua config"
+    if settings.clickhouse_password.get_secret_value():
+        msg = f"clickhouse_password and clickhouse_password_file are both set: leave one out. {next_step}"
+        raise WrongUse(msg)
+    try:
+        password = Path(file).read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        msg = f"clickhouse_password_file {file} cannot be read: {why}. {next_step}"
+        raise WrongUse(msg) from None
+    if not password:
+        msg = f"clickhouse_password_file {file} is empty. {next_step}"
+        raise WrongUse(msg)
+    return settings.model_copy(update={"clickhouse_password": SecretStr(password)})
 
 
 def _running(data_dir: Path) -> dict[str, str]:

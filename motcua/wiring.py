@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from infra.local.trouble import WrongUse
 from motcua import clock, logs
 from motcua.settings import Settings, load
 from rates.failures import Fatal, Retry
@@ -23,6 +24,7 @@ from sinks.client import Database, connect
 from sinks.generations import Source
 
 if TYPE_CHECKING:
+    from dashboards.readers import Readers
     from streams.batches import Folder
     from streams.intake import App
 
@@ -45,7 +47,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         needed(settings.clickhouse, "clickhouse"),
         settings.database,
         user=settings.clickhouse_user,
-        password=settings.clickhouse_password,
+        password=settings.clickhouse_password.get_secret_value(),
     ) as connected:
         yield connected
 
@@ -137,6 +139,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 CohortStore(connected),
                 await reference.load(connected),
                 generation=generation,
+                now=clock.now,
                 cache_dossiers=settings.cache_dossiers,
                 replaced=replaced,
             )
@@ -178,15 +181,37 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         opened,
         confirm,
         limits,
+        now=clock.now,
+        canary_seconds=settings.canary_seconds,
         data_dir=settings.data_dir / "faust",
     )
 
 
+def readers(settings: Settings) -> "Readers | None":
+    """Who may read the page; None: whoever reaches it on loopback. `WrongUse` where that would be everybody."""
+    from dashboards.readers import Readers, ReadersError, loopback
+
+    if settings.page_readers:
+        try:
+            return Readers.read(Path(settings.page_readers), settings.body)
+        except ReadersError as error:
+            raise WrongUse(str(error)) from error
+    if not loopback(settings.page_host):
+        msg = (
+            f"page_host {settings.page_host} is open to the network, and page_readers names nobody who may read. "
+            "Next: name them in a file (docs/security.md) and set MOTCUA_PAGE_READERS to it, "
+            "or leave MOTCUA_PAGE_HOST at 127.0.0.1"
+        )
+        raise WrongUse(msg)
+    return None
+
+
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve the built-in page on loopback until the process is told to stop; `ready` hears the address."""
+    """Serve the built-in page until the process is told to stop; `ready` hears the address."""
     from dashboards.page import page
     from dashboards.reading import Late
 
+    admitted = readers(settings)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -195,10 +220,12 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
         async def stored() -> Register:
             return await reference.load(await late.reader())
 
-        site_app = page(late, Register.shipped(), clock=clock.now, load=stored)
+        site_app = page(
+            late, Register.shipped(), clock=clock.now, load=stored, readers=admitted, only=settings.body
+        )
         runner = web.AppRunner(site_app, access_log=None)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", settings.page_port)
+        site = web.TCPSite(runner, settings.page_host, settings.page_port)
         try:
             await site.start()
             host, port = runner.addresses[0][:2]

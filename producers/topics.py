@@ -10,16 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    RetriableError,
-    TopicAlreadyExistsError,
-    UnknownTopicOrPartitionError,
-)
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from msgspec import Struct
 
-from rates.failures import Fatal, Retry
+from rates.failures import Retry, kafka_failure
 
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 
@@ -88,7 +82,7 @@ def delete(brokers: str, topic: str, within: float = 10) -> None:
         deadline = time.monotonic() + within
         while admin.describe_topics([topic])[0]["error_code"] != UnknownTopicOrPartitionError.errno:
             if time.monotonic() > deadline:
-                raise Retry("Kafka", f"topic {topic} is still there {within:.0f} s after it was deleted")
+                raise Retry("kafka", f"topic {topic} is still there {within:.0f} s after it was deleted")
             time.sleep(0.02)
 
 
@@ -97,10 +91,8 @@ def reaching(brokers: str) -> Iterator[None]:
     """Turns Kafka's errors inside the block into Retry (it is away, or not ready) and Fatal (it refuses)."""
     try:
         yield
-    except (RetriableError, KafkaConnectionError, OSError) as error:
-        raise Retry("Kafka", f"{brokers} does not answer ({_words(error)}). Next: motcua status") from error
-    except KafkaError as error:
-        raise Fatal(f"Kafka at {brokers} refuses: {_words(error)}. Next: motcua doctor") from error
+    except (KafkaError, OSError) as error:
+        raise kafka_failure(error, brokers) from error
 
 
 @contextmanager
@@ -130,8 +122,3 @@ def _knock(brokers: str) -> None:
         else:
             return
     raise refused
-
-
-def _words(error: Exception) -> str:
-    # Kafka's own say everything twice, the whole request included.
-    return f"{type(error).__name__}: {error}"[:200]

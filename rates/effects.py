@@ -52,3 +52,11 @@ class Reached(NamedTuple):
     version: int
     received_at: int
     complete_to: int
+
+
+class Canary(NamedTuple):
+    """A message that only tells how long the way takes; `sent_at` in milliseconds since 1970 UTC."""
+
+    partition: int
+    version: int
+    sent_at: int

@@ -53,7 +53,10 @@ RESULT_REQUIRED: Final = 16
 
 
 class Reason(StrEnum):
-    """Why something is a dead letter: of a message the first five, of a record the others."""
+    """Why something is a dead letter: of a message the first five, of a record the others.
+
+    The last is not found here: the engine will not store what the record leads to (`streams.batches`).
+    """
 
     NOT_JSON = "not_json"
     TOO_LARGE = "too_large"
@@ -64,6 +67,7 @@ class Reason(StrEnum):
     BAD_NUMBER = "bad_number"
     WRONG_UNIT = "wrong_unit"
     UNKNOWN_STATUS = "unknown_status"
+    REFUSED = "refused_by_store"
 
 
 class Senders(Protocol):
@@ -166,7 +170,7 @@ def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Se
             events.append(event)
     if rejections:
         try:
-            rejections = _with_fields(rejections, value or b"")
+            rejections = with_fields(rejections, value or b"")
         except RecursionError:
             # Nested at the very limit: the whole message is refused, so that no event is half told.
             return [], [_message(Reason.TOO_DEEP, value or b"", "nested too deeply")]
@@ -286,7 +290,7 @@ def _message(reason: Reason, value: bytes, detail: str) -> Rejection:
     return Rejection(0, reason, "", f"{detail}; {len(value)} bytes, sha256 {sha256(value).hexdigest()}")
 
 
-def _with_fields(rejections: list[Rejection], value: bytes) -> list[Rejection]:
+def with_fields(rejections: list[Rejection], value: bytes) -> list[Rejection]:
     """The same rejections with what may be kept of their records; read only where there is one."""
     call = members(value.strip()) or {}
     records = items(call.get("data")) or []

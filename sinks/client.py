@@ -1,7 +1,7 @@
 """The one place that connects to ClickHouse, and the one where its errors get their names.
 
 Every error of the driver leaves here as `Retry` (the database is away, or refuses for now) or `Fatal` (the
-statement, the schema or the rights are wrong, so trying again cannot help). The table is `RETRIED`.
+statement, the schema or the rights are wrong, so trying again cannot help), by the table in `rates.failures`.
 """
 
 import re
@@ -15,32 +15,10 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
 
-from rates.failures import Fatal, Retry
+from rates.failures import CLICKHOUSE, Fatal, Retry
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-RETRIED: Final = {
-    159: "timeout exceeded",
-    164: "read-only for now",
-    202: "too many simultaneous queries",
-    203: "no free connection",
-    209: "socket timeout",
-    210: "network error",
-    236: "aborted",
-    241: "memory limit exceeded",
-    242: "table is read-only",
-    243: "not enough space",
-    252: "too many parts",
-    279: "all connection tries failed",
-    319: "unknown status of insert",
-    394: "query was cancelled",
-    425: "system error",
-    473: "deadlock avoided",
-    734: "uncompressed cache: too many files",
-    999: "keeper away",
-}
-"""ClickHouse error codes that pass by themselves. 252 alone is two errors, see `failure`."""
 
 
 def failure(error: Exception) -> Retry | Fatal:
@@ -56,11 +34,11 @@ def failure(error: Exception) -> Retry | Fatal:
         # Without a code the answer never came: a connection refused, cut or timed out.
         return Retry("clickhouse", text or type(error).__name__)
     if code == 252 and "partitions for single INSERT" in str(error):
-        msg = f"one insert touches too many partitions: {text}. Next: split it by the cohort's year"
-        return Fatal(msg)
-    if code in RETRIED:
-        return Retry("clickhouse", f"{RETRIED[code]} ({code}): {text}")
-    return Fatal(f"ClickHouse refuses, code {code}: {text}. Next: motcua doctor")
+        return Fatal(f"one insert touches too many partitions: {text}. Next: report it, with this line")
+    kind, meaning = CLICKHOUSE.get(code, (Fatal, "refused"))
+    if issubclass(kind, Retry):
+        return Retry("clickhouse", f"{meaning} ({code}): {text}")
+    return kind(f"ClickHouse refuses, code {code} ({meaning}): {text}. Next: motcua doctor")
 
 
 class Database:
@@ -112,8 +90,8 @@ class Database:
         return str(found) == "1"
 
 
-_DURABLE: Final = {"async_insert": 0}
-"""An insert that has returned is durable, whatever the server's profile says."""
+_DURABLE: Final = {"async_insert": 0, "max_partitions_per_insert_block": 0}
+"""An insert that has returned is durable, and may touch every year, whatever the server's profile says."""
 _STATUS: Final = re.compile(r"HTTP status ([0-9]{3})")
 
 _BIG: Final = {"max_query_size": 64 * 1024 * 1024}
@@ -173,3 +151,10 @@ def uints(values: Sequence[int], bits: int) -> "pa.Array":
     import pyarrow as pa
 
     return pa.array(values, {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}[bits])
+
+
+def millis(values: Sequence[int]) -> "pa.Array":
+    """Instants in milliseconds since 1970 UTC."""
+    import pyarrow as pa
+
+    return pa.array(values, pa.timestamp("ms", "UTC"))

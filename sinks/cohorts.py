@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rates.cohort import Cohort, CohortKey, packed
 from rates.dossier import Dossier
-from rates.effects import DeadLetter, DossierRow, Reached, TallyRow
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow
 from rates.tallies import TALLIES, counts
-from sinks.client import Database, strings, uints
+from sinks.client import Database, millis, strings, uints
 
 
 class CohortStore:
@@ -108,6 +108,17 @@ class CohortStore:
                 "version": uints([row.version for row in rows], 64),
                 "received_at": uints([row.received_at for row in rows], 32),
                 "complete_to": uints([row.complete_to for row in rows], 32),
+            },
+        )
+
+    async def save_canaries(self, rows: Sequence[Canary]) -> None:
+        # The engine adds `visible_at`: whoever reads progress could see these versions by then.
+        await self._database.insert(
+            "canaries",
+            {
+                "partition": uints([row.partition for row in rows], 16),
+                "version": uints([row.version for row in rows], 64),
+                "sent_at": millis([row.sent_at for row in rows]),
             },
         )
 

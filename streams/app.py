@@ -13,12 +13,13 @@ from typing import Final
 
 import faust
 import structlog
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from rates.failures import Retry
+from rates.failures import Retry, kafka_failure
 from streams.batches import Folder
+from streams.canary import sing
 from streams.intake import App, Consumer, Tables
 from streams.offsets import Buffer, Limits
 
@@ -44,12 +45,15 @@ def build(
     confirm: Callable[[], Awaitable[None]],
     limits: Limits,
     *,
+    now: Callable[[], int],
+    canary_seconds: float,
     data_dir: Path,
 ) -> App:
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
     `opened` gives the folder, with its connections, in the loop that the app runs in; `confirm` raises
-    `Fatal` once the topic is no longer the registered one.
+    `Fatal` once the topic is no longer the registered one. `now` in seconds since 1970 UTC;
+    `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never.
     """
     app = App(
         group,
@@ -99,6 +103,12 @@ def build(
     async def same_topic() -> None:
         await confirm()
 
+    if canary_seconds:
+
+        @app.task
+        async def canaries() -> None:
+            await sing(app, brokers, topic, canary_seconds, now)
+
     return app
 
 
@@ -112,6 +122,7 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
         # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
         if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
             await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
+            app.buffer.durable.update(offsets)
         if asyncio.get_running_loop().time() - told > TELL_SECONDS:
             told = asyncio.get_running_loop().time()
             log.info("folded", **folder.counts)
@@ -122,8 +133,8 @@ async def run(app: App, stop: asyncio.Event) -> None:
     """Run the app until `stop` is set or it crashes; the crash's own exception is raised."""
     try:
         await app.start()
-    except KafkaConnectionError as error:
-        raise Retry("kafka", f"{error}. Next: motcua status") from error
+    except KafkaError as error:
+        raise kafka_failure(error, str(app.conf.broker[0]).removeprefix("kafka://")) from error
     log.info("worker ready", group=app.conf.id)
     loop = asyncio.get_running_loop()
     settled = loop.time()
@@ -147,5 +158,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(STOP_SECONDS):
             await app.stop()
+    if isinstance(reason, KafkaError):
+        raise kafka_failure(reason, str(app.conf.broker[0]).removeprefix("kafka://")) from reason
     if reason is not None:
         raise reason

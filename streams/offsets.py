@@ -44,6 +44,10 @@ class Buffer:
         self._room.set()
         self._closed = False
         self.epoch = 0
+        self.seen: dict[int, float] = {}
+        """When each partition last brought something, in the loop's time."""
+        self.durable: dict[int, int] = {}
+        """Of each partition that is read in this epoch, the offset before which all is durable."""
 
     def close(self) -> None:
         """Take nothing more and give nothing more: the worker is asked to stop."""
@@ -56,17 +60,21 @@ class Buffer:
         self.epoch += 1
         self._clear()
         self._expected.clear()
+        self.durable.clear()
 
     def begin(self, offsets: Mapping[int, int]) -> None:
         """Where the next message of each partition must come from: a hole there would be a loss."""
         self._expected.update(offsets)
+        self.durable.update(offsets)
 
     async def offer(self, fetched: Mapping[int, Sequence[Message]], epoch: int) -> None:
         """Add fetched messages by partition; waits for room first. Those of an ended epoch are ignored."""
         await self._room.wait()
         if epoch != self.epoch or self._closed:
             return
+        now = asyncio.get_running_loop().time()
         for partition, messages in fetched.items():
+            self.seen[partition] = now
             for message in messages:
                 expected = self._expected.get(partition, message.offset)
                 if message.offset != expected:
@@ -78,7 +86,7 @@ class Buffer:
                     raise Fatal(msg)
                 self._expected[partition] = expected + 1
             if not self._messages:
-                self._since = asyncio.get_running_loop().time()
+                self._since = now
             self._messages.extend(messages)
             self._bytes += sum(message.size for message in messages)
         if self._bytes >= self._limits.buffered_bytes:

@@ -189,7 +189,7 @@ def test_a_broker_that_goes_in_the_middle_is_an_error_never_a_silence(tmp_path: 
             life.close()
             publisher.stdin.write("go on\n")
             publisher.stdin.flush()
-            assert publisher.stdout.readline().startswith("Retry Kafka: 127.0.0.1:")
+            assert publisher.stdout.readline().startswith("Retry kafka: 127.0.0.1:")
         assert publisher.returncode == 0
     assert read < total
 

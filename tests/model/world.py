@@ -25,6 +25,7 @@ from tests.support.memory import MemoryStore
 from tests.support.register import SmallRegister
 
 GENERATION = 3
+NOW = 1 << 32  # later than any message
 UNITS = ("H18.21", "H18.22")  # one for each partition
 REGISTER = SmallRegister()
 
@@ -186,7 +187,11 @@ class World:
 
     def _worker(self) -> Worker:
         folder = Folder(
-            Link(self.database), REGISTER, generation=GENERATION, cache_dossiers=self.cache_dossiers
+            Link(self.database),
+            REGISTER,
+            generation=GENERATION,
+            now=lambda: NOW,
+            cache_dossiers=self.cache_dossiers,
         )
         return Worker(folder, dict(self.acknowledged))
 

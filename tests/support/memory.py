@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rates.cohort import Cell, Cohort, CohortKey, packed
 from rates.dossier import Dossier
-from rates.effects import DeadLetter, DossierRow, Reached, TallyRow
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow
 
 
 class MemoryStore:
@@ -15,6 +15,7 @@ class MemoryStore:
         self.tallies: dict[tuple[CohortKey, Cell], TallyRow] = {}
         self.dead: dict[tuple[int, int], DeadLetter] = {}
         self.reached: dict[int, Reached] = {}
+        self.canaries: dict[int, Canary] = {}
 
     async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
         return {
@@ -46,6 +47,9 @@ class MemoryStore:
             stored = self.reached.get(row.partition)
             if stored is None or row.version >= stored.version:
                 self.reached[row.partition] = row
+
+    async def save_canaries(self, rows: Sequence[Canary]) -> None:
+        self.canaries.update({row.partition: row for row in rows})
 
     async def progress(self) -> Mapping[int, Reached]:
         return dict(self.reached)

@@ -7,12 +7,13 @@ import pytest
 
 from rates.cohort import Cohort, CohortKey
 from rates.effects import DossierRow, TallyRow
-from rates.failures import Fatal, Retry
-from streams.batches import Folder, Message
+from rates.failures import Fatal, Refused, Retry
+from streams.batches import CANARY, Folder, Message
 from tests.support.memory import MemoryStore
 from tests.support.register import SmallRegister
 
 NOON = 1_696_222_800_000
+NOW = NOON // 1000 + 5
 
 
 def message(offset: int, number: str, partition: int = 0) -> Message:
@@ -51,7 +52,7 @@ class Counting(MemoryStore):
 
 
 def folder(store: MemoryStore, cache: int = 1_000) -> Folder:
-    return Folder(store, SmallRegister(), generation=1, cache_dossiers=cache)
+    return Folder(store, SmallRegister(), generation=1, now=lambda: NOW, cache_dossiers=cache)
 
 
 async def test_a_store_that_is_away_is_waited_for_and_then_everything_is_there() -> None:
@@ -92,3 +93,72 @@ async def test_the_time_that_data_are_complete_to_never_goes_back() -> None:
     await folder(store).take([late])
     assert store.reached[0].received_at == NOON // 1000 - 86_400
     assert store.reached[0].complete_to == NOON // 1000
+
+
+class Constrained(MemoryStore):
+    """A store that refuses rows of some dossiers, as an engine with a constraint does: the insert whole."""
+
+    def __init__(self, *numbers: str) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
+        for row in rows:
+            if row.number in self.numbers:
+                msg = f"Constraint `c` is violated at {row.number}"
+                raise Refused(msg)
+        await super().save_dossiers(rows)
+
+
+async def test_a_row_that_the_engine_refuses_becomes_a_dead_letter_and_costs_its_neighbours_nothing() -> None:
+    bad = "H18.21-231002-0007"
+    batch = [message(offset, f"H18.21-231002-{offset:04}") for offset in range(20)]
+    store, whole = Constrained(bad), MemoryStore()
+    assert await folder(store).take(batch) == {0: 20}
+    await folder(whole).take([one for one in batch if one.offset != 7])
+    assert store.tallies == whole.tallies
+    assert store.dossiers == whole.dossiers
+    (letter,) = store.dead.values()
+    assert letter.rejection.reason == "refused_by_store"
+    assert letter.rejection.unit == "H18.21"
+    assert bad in letter.rejection.fields
+    assert "Constraint `c` is violated" in letter.rejection.detail
+    assert store.reached[0].version == whole.reached[0].version
+
+
+async def test_an_engine_that_refuses_every_row_is_fatal_and_not_a_flood_of_dead_letters() -> None:
+    batch = [message(offset, f"H18.21-231002-{offset:04}") for offset in range(300)]
+    store = Constrained(*(f"H18.21-231002-{offset:04}" for offset in range(300)))
+    with pytest.raises(Refused):
+        await folder(store).take(batch)
+    assert not store.dead
+    assert not store.reached
+
+
+async def test_a_canary_moves_the_time_that_data_are_complete_to_and_nothing_else() -> None:
+    store = MemoryStore()
+    folding = folder(store)
+    await folding.take([message(0, "H18.21-231002-0001")])
+    before = dict(store.dossiers), dict(store.tallies)
+    await folding.take([Message(0, 1, NOON + 3_000, *CANARY)])
+    assert (store.dossiers, store.tallies) == before
+    assert not store.dead
+    assert store.reached[0].complete_to == NOON // 1000 + 3
+    assert store.canaries[0].sent_at == NOON + 3_000
+
+
+async def test_a_message_stamped_in_the_future_does_not_make_data_complete_beyond_now() -> None:
+    store = MemoryStore()
+    await folder(store).take([message(0, "H18.21-231002-0001")._replace(timestamp=NOON * 2)])
+    assert store.reached[0].complete_to == NOW
+
+
+async def test_a_repair_writes_the_tallies_of_the_stored_dossiers() -> None:
+    store = MemoryStore()
+    folding = folder(store)
+    await folding.take([message(offset, f"H18.21-231002-000{offset}") for offset in range(3)])
+    true = {at: row.vector for at, row in store.tallies.items()}
+    at, row = next(iter(store.tallies.items()))
+    store.tallies[at] = row._replace(vector=row.vector + 1, version=row.version + 9)
+    await folding.repair([at[0]], row.version + 9)
+    assert {at: row.vector for at, row in store.tallies.items()} == true
