@@ -11,6 +11,7 @@ by machines (`openssl rand -base64 24`). Without a file the page is for this mac
 import base64
 import binascii
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -78,6 +79,14 @@ class Readers:
         expected = reader.sha256 if reader else _EMPTY
         proven = hmac.compare_digest(expected, sha256(password).hexdigest())
         return reader if proven else None
+
+
+def loopback(host: str) -> bool:
+    """Whether a host is this machine and reached from nowhere else."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _wrong(name: str, reader: Reader, body: str) -> str:

@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from motcua import clock
+from motcua.access import limited, unlimited
 from motcua.cli import Json, app, ask, console, day, given, settings, show, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
@@ -37,10 +38,11 @@ def rates(
             msg = f"--by takes each of {','.join(reads.GROUPS)} at most once, not {by!r}"
             raise wrong(msg)
     period = reads.Period(day(first, "--from"), day(last, "--to"))
+    scope = reads.Scope(body=limited(settings()))
 
     async def question(database: Any) -> tuple[int | None, list[dict[str, Any]]]:
         complete = await reads.complete_to(database)
-        return complete, await reads.rates(database, wanted, forms, groups, period)
+        return complete, await reads.rates(database, wanted, forms, groups, period, scope)
 
     complete, rows = ask(question)
     complete_to = clock.iso(complete) if complete is not None else None
@@ -70,7 +72,7 @@ def dossiers(
     if len(forms) != 1:
         raise wrong("--form takes reported or clean here")
     found = _definition(definition_id) if definition_id else None
-    scope = reads.Scope(unit, body)
+    scope = reads.Scope(unit, limited(settings(), body))
     period = reads.Period(day(first, "--from"), day(last, "--to"))
 
     async def question(database: Any) -> list[dict[str, Any]]:
@@ -90,6 +92,8 @@ def scoreboard(as_json: Json = False) -> None:
 
     from dashboards.scoreboard import scoreboard as figures_of
     from sinks import reference
+
+    unlimited(settings(), "the report is about the whole country")
 
     async def question(database: Any) -> list[Any]:
         return await figures_of(database, await reference.load(database))

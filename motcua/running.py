@@ -114,7 +114,7 @@ def worker() -> None:
 def page(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
 ) -> None:
-    """The built-in page, on loopback."""
+    """The built-in page: on loopback, or for those whom `page_readers` names."""
     from motcua.wiring import serve_page
 
     given["page_port"] = port
@@ -290,9 +290,16 @@ def _parts(found: Settings) -> list[Any]:
     from infra.local import ports
     from infra.local.parts import broker_part, engine_part
     from infra.local.stack import Part
+    from motcua.access import reached, readers
 
+    readers(found)  # what is wrong with them is said before anything starts
+    if found.clickhouse_user not in ("", "default"):
+        msg = f"clickhouse_user {found.clickhouse_user}: the embedded engine's writer is default"
+        raise WrongUse(f"{msg}. Next: unset MOTCUA_CLICKHOUSE_USER")
     broker = broker_part(found.data_dir, found.kafka_port, say=say)
-    engine = engine_part(found.data_dir, found.clickhouse_port)
+    engine = engine_part(
+        found.data_dir, found.clickhouse_port, password=found.clickhouse_password.get_secret_value()
+    )
     environment = {
         "MOTCUA_DATA_DIR": str(found.data_dir.absolute()),
         "MOTCUA_KAFKA": broker.address,
@@ -312,12 +319,13 @@ def _parts(found: Settings) -> list[Any]:
         for index, name in enumerate(names)
     ]
     port = ports.settle(found.data_dir, "page", found.page_port)
+    page_address = f"{reached(found.page_host)}:{port}"
     page_part = Part(
         name="page",
         argv=[*command, "page", "--port", str(port)],
         ready="page ready on",
-        address=f"{ports.HOST}:{port}",
-        announced={"page": f"http://{ports.HOST}:{port}"},
+        address=page_address,
+        announced={"page": f"http://{page_address}"},
         environment=environment,
         needs=(names[0],),
     )

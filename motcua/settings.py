@@ -1,8 +1,8 @@
 """What can be set, and where each value came from.
 
 In rising order: defaults, the running embedded stack (`run.json` of the data directory), `motcua.toml` in the
-working directory, `MOTCUA_…` variables, options of the command line. A `MOTCUA_…` variable that sets nothing is
-an error: a limit that was misspelt must not be no limit.
+working directory, `MOTCUA_…` variables, options of the command line. A `MOTCUA_…` variable that sets nothing
+is an error: a limit that was misspelt must not be no limit.
 
 Secrets come from a variable, from `motcua.toml` or from a file that is named there, and are never shown.
 """

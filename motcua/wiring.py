@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from infra.local.trouble import WrongUse
 from motcua import clock, logs
 from motcua.settings import Settings, load
 from rates.failures import Fatal, Retry
@@ -24,7 +23,6 @@ from sinks.client import Database, connect
 from sinks.generations import Source
 
 if TYPE_CHECKING:
-    from dashboards.readers import Readers
     from streams.batches import Folder
     from streams.intake import App
 
@@ -187,29 +185,11 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
     )
 
 
-def readers(settings: Settings) -> "Readers | None":
-    """Who may read the page; None: whoever reaches it on loopback. `WrongUse` where that would be everybody."""
-    from dashboards.readers import Readers, ReadersError, loopback
-
-    if settings.page_readers:
-        try:
-            return Readers.read(Path(settings.page_readers), settings.body)
-        except ReadersError as error:
-            raise WrongUse(str(error)) from error
-    if not loopback(settings.page_host):
-        msg = (
-            f"page_host {settings.page_host} is open to the network, and page_readers names nobody who may read. "
-            "Next: name them in a file (docs/security.md) and set MOTCUA_PAGE_READERS to it, "
-            "or leave MOTCUA_PAGE_HOST at 127.0.0.1"
-        )
-        raise WrongUse(msg)
-    return None
-
-
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve the built-in page until the process is told to stop; `ready` hears the address."""
     from dashboards.page import page
     from dashboards.reading import Late
+    from motcua.access import readers
 
     admitted = readers(settings)
     stop = asyncio.Event()

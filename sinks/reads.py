@@ -38,6 +38,7 @@ async def rates(
     forms: Sequence[Form] = FORMS,
     by: Sequence[str] = (),
     period: Period = ALWAYS,
+    scope: Scope = EVERYWHERE,
 ) -> list[dict[str, Any]]:
     """Rates as `motcua rates --json` lists them: numerator, denominator, and their ratio or None for 0/0.
 
@@ -49,8 +50,9 @@ async def rates(
         grouped = "GROUP BY " + ", ".join(f"g_{group}" for group in by) if by else ""
         found = await database.rows(
             f"SELECT {keys}sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, "
-            f"sum(denominator) AS total FROM {definition.view} WHERE {_within('day', period)} {grouped}",
-            period._asdict(),
+            f"sum(denominator) AS total FROM {definition.view} "
+            f"WHERE {_within('day', period)} AND {_of(scope)} {grouped}",
+            {**period._asdict(), **scope._asdict()},
         )
         for row in found:
             for form in forms:
@@ -142,6 +144,11 @@ async def dossiers(
 def _time(column: str) -> str:
     shown = f"formatDateTime(d.{column}, '%Y-%m-%dT%H:%i:%S+07:00', 'Asia/Ho_Chi_Minh')"
     return f"if(toUInt32(d.{column}) = 0, '', {shown}) AS {column}_text"
+
+
+def _of(scope: Scope) -> str:
+    unit = "unit = {unit:String}" if scope.unit else "true"
+    return unit + (" AND body = {body:String}" if scope.body else "")
 
 
 _GROUP: Final = {"unit": "toString(unit)", "day": "toString(day)"}

@@ -5,7 +5,6 @@ alone. Without, the page is for this machine: it answers under names of loopback
 page elsewhere, whose name was pointed here, gets nothing through the browser of whoever looks at it.
 """
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -14,7 +13,7 @@ from aiohttp.typedefs import Middleware
 
 from dashboards.page.asked import NotYours, Refused
 from dashboards.page.site import ONLY, Site
-from dashboards.readers import Reader, Readers
+from dashboards.readers import Reader, Readers, loopback
 from rates.failures import Fatal, Retry
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,14 +98,6 @@ def _local(request: web.Request, only: str) -> str:
     if not loopback(name.strip("[]")):
         raise _Elsewhere
     return only
-
-
-def loopback(host: str) -> bool:
-    """Whether a host is this machine and reached from nowhere else."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _SAID: Final = {

@@ -51,7 +51,8 @@ def claim(data_dir: Path, *, patience: float = 15) -> Iterator[int]:
     """
     with contextlib.ExitStack() as closing:
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
+            # What is in it is for its owner alone, unless somebody made it otherwise.
+            data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock, supervisor = (_opened(data_dir / name, closing) for name in ("lock", "supervisor"))
         except OSError as error:
             raise Away(

@@ -237,8 +237,10 @@ async def _opened(request: web.Request) -> tuple[dict[str, str], AsyncIterator[b
 def _check_origin(request: web.Request) -> None:
     """A page in a browser on this machine reaches loopback, too; it must not get in, by whatever name."""
     host = request.host.rpartition(":")[0] or request.host
-    foreign = "Origin" in request.headers or (
-        _on_loopback(request.remote) and not _on_loopback(host.strip("[]"))
+    foreign = (
+        "Origin" in request.headers
+        or "Sec-Fetch-Site" in request.headers
+        or (_on_loopback(request.remote) and not _on_loopback(host.strip("[]")))
     )
     if foreign:
         raise EngineError.refused(AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED", "Not for browsers.")

@@ -26,6 +26,7 @@ _chdb: Any = _untyped_chdb
 HOME = "motcua"
 _DATABASE = re.compile(r"[\w.-]+")
 _READER_TIME_S = 60
+_READER_THREADS = 2
 # What makes a writer's statement worth a second parse.
 _SUSPECT = re.compile(r";|\bdefault\b|\bOUTFILE\b", re.IGNORECASE)
 
@@ -91,10 +92,10 @@ class Engine:
         cap = self._caps.reader if reader else self._caps.query
         address = f"{self._address}&database={name}&max_memory_usage={cap}"
         if reader:
-            address += f"&max_execution_time={_READER_TIME_S}&max_threads=2"
+            address += f"&max_execution_time={_READER_TIME_S}&max_threads={_READER_THREADS}"
         session = Session(_connect(address), self._bounds if reader else None)
         try:
-            wanted = {k: v for k, v in settings.items() if not (reader and "memory" in k)}
+            wanted = {k: v for k, v in settings.items() if not (reader and _raises_a_cap(k, v))}
             if reader:
                 wanted["readonly"] = "1"
             if wanted:
@@ -207,6 +208,14 @@ class Session:
                 self._closed = True
                 self._open = None
                 self._connection.close()
+
+
+def _raises_a_cap(name: str, value: str) -> bool:
+    """Whether a setting could give a reader more memory, time or threads than it has; 0 is without end."""
+    most = {"max_execution_time": _READER_TIME_S, "max_threads": _READER_THREADS}.get(name)
+    if most is None:
+        return any(word in name for word in ("memory", "execution_time", "max_threads"))
+    return not (value.isascii() and value.isdigit() and 0 < int(value) <= most)
 
 
 def _connect(address: str) -> Any:

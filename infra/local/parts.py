@@ -23,8 +23,11 @@ def broker_part(data_dir: Path, port: int = 0, *, say: Callable[[str], None]) ->
     )
 
 
-def engine_part(data_dir: Path, port: int = 0) -> Part:
-    """A real ClickHouse behind its HTTP interface. Raises Trouble when the port is taken."""
+def engine_part(data_dir: Path, port: int = 0, *, password: str = "") -> Part:
+    """A real ClickHouse behind its HTTP interface, which asks for the password if there is one.
+
+    Raises Trouble when the port is taken.
+    """
     settled = ports.settle(data_dir, "engine", port)
     address = f"{ports.HOST}:{settled}"
     command = (sys.executable, "-m", "infra.local.engine", "--data", str(data_dir.absolute() / "engine"))
@@ -34,5 +37,6 @@ def engine_part(data_dir: Path, port: int = 0) -> Part:
         ready=f"engine ready on {address}",
         address=address,
         announced={"clickhouse": f"http://{address}"},
+        environment={"MOTCUA_ENGINE_PASSWORD": password} if password else {},
         needs=(),
     )
