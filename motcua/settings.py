@@ -26,8 +26,13 @@ from pydantic_settings import (
 from infra.local.trouble import WrongUse
 
 TOML: Final = "motcua.toml"
-_READ_ELSEWHERE: Final = ("MOTCUA_CACHE_DIR", "MOTCUA_ENGINE_PASSWORD", "MOTCUA_ENGINE_READER_PASSWORD")
-"""Variables that are no settings: what the embedded stack's parts read for themselves."""
+_READ_ELSEWHERE: Final = (
+    "MOTCUA_CACHE_DIR",
+    "MOTCUA_CLOCK_DRILL",
+    "MOTCUA_ENGINE_PASSWORD",
+    "MOTCUA_ENGINE_READER_PASSWORD",
+)
+"""Variables that are no settings: what the clock and the embedded stack's parts read for themselves."""
 
 
 class Settings(BaseSettings):
