@@ -138,4 +138,4 @@ def day(text: str, option: str) -> str:
         raise wrong(msg) from None
 
 
-from motcua import answers, running  # noqa: E402, F401  # they register their commands on `app`
+from motcua import answers, intake, running  # noqa: E402, F401  # they register their commands on `app`

@@ -291,6 +291,7 @@ def _parts(found: Settings) -> list[Any]:
     from infra.local.parts import broker_part, engine_part
     from infra.local.stack import Part
     from motcua.access import reached, readers
+    from motcua.intake import intake_part
 
     readers(found)  # what is wrong with them is said before anything starts
     if found.clickhouse_user not in ("", "default"):
@@ -329,4 +330,7 @@ def _parts(found: Settings) -> list[Any]:
         environment=environment,
         needs=(names[0],),
     )
-    return [broker, engine, *workers, page_part]
+    parts = [broker, engine, *workers, page_part]
+    if found.intake_tokens:
+        parts.append(intake_part(found, command, environment, needs=(names[0],)))
+    return parts

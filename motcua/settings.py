@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         description="where the page listens; beyond loopback it needs page_readers",
     )
     page_readers: str = Field(default="", description="the file of those who may read the page")
+    intake_tokens: str = Field(default="", description="the file of those who may send to the intake")
+    intake_host: str = Field(
+        default="127.0.0.1", pattern=r"^[^\s/]+$", description="where the intake listens"
+    )
+    intake_port: int = Field(default=0, ge=0, le=65535, description="the intake's port; 0: a free one")
+    intake_calls: float = Field(
+        default=20, gt=0, le=10_000, description="calls a second that one token may send to the intake"
+    )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )

@@ -1,4 +1,4 @@
-"""The portal's own two sync calls over HTTP, `DongBoHoSoMC` and `CapNhatTienDoHoSoMC`, for the bodies' systems.
+"""The portal's own sync calls over HTTP, `DongBoHoSoMC` and `CapNhatTienDoHoSoMC`, for the bodies' systems.
 
     POST /        one call, as the national portal takes it (JSON); GET /livez, /readyz
 
