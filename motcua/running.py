@@ -26,7 +26,9 @@ _WAIT_TELL: Final = 15.0
 @app.command()
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=64, help="Worker processes; 0: broker and engine alone.")
+    ] = None,
 ) -> None:
     """Start the embedded stack: a real Kafka broker, the real ClickHouse engine, a worker and the page."""
     from infra.local import jars, stack
@@ -306,6 +308,8 @@ def _parts(found: Settings) -> list[Any]:
         "MOTCUA_KAFKA": broker.address,
         "MOTCUA_CLICKHOUSE": engine.announced["clickhouse"],
     }
+    if not found.workers:
+        return [broker, engine]
     command = [sys.executable, "-m", "motcua", *_argv(found)]
     names = ["worker"] if found.workers == 1 else [f"worker-{n + 1}" for n in range(found.workers)]
     workers = [

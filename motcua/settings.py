@@ -66,7 +66,12 @@ class Settings(BaseSettings):
     )
     topic: str = Field(default="dossiers", pattern="^[a-zA-Z0-9._-]+$", description="the Kafka topic")
     partitions: int = Field(default=12, ge=1, le=1024, description="partitions of a topic that is made anew")
-    workers: int = Field(default=1, ge=1, le=64, description="worker processes of the embedded stack")
+    workers: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="worker processes of the embedded stack; 0: broker and engine alone",
+    )
     cache_dossiers: int = Field(default=1_500_000, ge=1, description="dossiers that a worker keeps in memory")
     batch_messages: int = Field(
         default=20_000, ge=1, description="a micro-batch is at most so many messages,"

@@ -5,12 +5,14 @@ A topic that was deleted and made anew is another one: its `topic_id` tells.
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
 from rates.failures import Retry, kafka_failure
@@ -48,6 +50,36 @@ def unread(brokers: str, topic: str, group: str, partitions: int) -> list[int]:
         for partition in assigned["partitions"]
     }
     return sorted(set(range(partitions)) - read)
+
+
+def members(brokers: str, groups: Collection[str]) -> list[str]:
+    """Which of these groups have a member that the broker takes for alive. Raises Retry."""
+    with _admin(brokers) as admin:
+        found = admin.describe_groups(list(groups))
+    return sorted(group for group, state in found.items() if state["members"])
+
+
+def bounds(brokers: str, topic: str, partitions: int) -> dict[int, tuple[int, int]]:
+    """What each partition holds: its first offset, and the one that its next message will get."""
+    every = [TopicPartition(topic, partition) for partition in range(partitions)]
+    with _admin(brokers) as admin:
+        first = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.EARLIEST))
+        end = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.LATEST))
+    return {each.partition: (first[each].offset, end[each].offset) for each in every}
+
+
+def rewind(brokers: str, topic: str, group: str, offsets: Mapping[int, int]) -> None:
+    """Lets a group without members go on from these offsets, by partition. Raises Retry while it has some."""
+    wanted = {
+        TopicPartition(topic, partition): OffsetAndMetadata(offset, "", None)
+        for partition, offset in offsets.items()
+    }
+    with _admin(brokers) as admin:
+        refused = [
+            error for error in admin.alter_group_offsets(group, wanted).values() if error is not NoError
+        ]
+        if refused:
+            raise refused[0]
 
 
 def create(brokers: str, topic: str, partitions: int = 12) -> None:

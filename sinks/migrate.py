@@ -5,11 +5,11 @@ A migration is a file `schema/NNNN_name.sql` of statements that may each be repe
 that stopped half-way is named, with the statement it stopped at, and taken up again from its beginning.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import sha256
 from importlib.resources import files
 from string import Template
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
@@ -45,11 +45,8 @@ def migrations() -> list[Migration]:
 async def migrate(database: Database, now: int, say: Callable[[str], None]) -> None:
     """Bring a database to the schema of this program. `now` in seconds since 1970 UTC; may be repeated."""
     await database.create()
-    await database.run(
-        "CREATE TABLE IF NOT EXISTS schema_log (number UInt16, version UInt64, name String, "
-        "checksum String, applied UInt8, note String, at DateTime('Asia/Ho_Chi_Minh')) "
-        "ENGINE = ReplacingMergeTree(version) ORDER BY number"
-    )
+    await _finished(database)
+    await database.run(_LOG)
     log = await _log(database)
     for migration in migrations():
         row = log.get(migration.number)
@@ -67,8 +64,29 @@ async def migrate(database: Database, now: int, say: Callable[[str], None]) -> N
         await database.run(statement)
 
 
+async def lay(database: Database, numbers: Collection[int], now: int) -> None:
+    """Make the tables of these migrations, and nothing that names its database, for a backup's rows.
+
+    They are logged as not applied, so that `migrate` takes them up again under the database's final name.
+    """
+    await database.run(_LOG)
+    for migration in migrations():
+        if migration.number in numbers:
+            for statement in migration.statements(database.name):
+                await database.run(statement)
+            await _record(database, migration, 0, now, "its rows were restored, views are not made yet")
+    named = await database.rows(
+        "SELECT name, engine FROM system.tables WHERE database = {name:String} "
+        "AND engine NOT LIKE '%MergeTree'",
+        {"name": database.name},
+    )
+    for row in named:
+        await database.run(f"DROP {'DICTIONARY' if row['engine'] == 'Dictionary' else 'TABLE'} {row['name']}")
+
+
 async def check(database: Database) -> None:
     """Raise `Fatal` unless the database has exactly the schema of this program."""
+    await _finished(database)
     log = await _log(database) if await database.exists() else {}
     for migration in migrations():
         row = log.get(migration.number)
@@ -85,6 +103,28 @@ async def check(database: Database) -> None:
         msg = (
             f"database {database.name} has migration {unknown:04}, which this program does not know. "
             "Next: install the newer motcua that made it"
+        )
+        raise Fatal(msg)
+
+
+_LOG: Final = (
+    "CREATE TABLE IF NOT EXISTS schema_log (number UInt16, version UInt64, name String, "
+    "checksum String, applied UInt8, note String, at DateTime('Asia/Ho_Chi_Minh')) "
+    "ENGINE = ReplacingMergeTree(version) ORDER BY number"
+)
+
+
+def staging(name: str) -> str:
+    """The database in which a restore gathers its rows. While it is there, that restore is not finished."""
+    return f"{name}_restoring"
+
+
+async def _finished(database: Database) -> None:
+    query = "SELECT count() FROM system.databases WHERE name = {name:String}"
+    if await database.value(query, {"name": staging(database.name)}):
+        msg = (
+            f"a restore of database {database.name} is under way or stopped half-way; what was there before "
+            "is untouched. Next: the same motcua restore again, or to give it up: motcua restore --abandon"
         )
         raise Fatal(msg)
 
