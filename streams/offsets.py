@@ -49,6 +49,16 @@ class Buffer:
         self.durable: dict[int, int] = {}
         """Of each partition that is read in this epoch, the offset before which all is durable."""
 
+    @property
+    def messages(self) -> int:
+        """How many messages wait to be taken."""
+        return len(self._messages)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+        return self._bytes
+
     def close(self) -> None:
         """Take nothing more and give nothing more: the worker is asked to stop."""
         self._closed = True
