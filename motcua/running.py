@@ -37,7 +37,7 @@ def up(
     found = settings()
     if detach:
         jars.fetch(say)
-        command = [sys.executable, "-m", "motcua", *_argv(found), "up", "--workers", str(found.workers)]
+        command = [sys.executable, "-m", "motcua", *argv(found), "up", "--workers", str(found.workers)]
         raise typer.Exit(stack.detach(found.data_dir, command))
     raise typer.Exit(stack.up(found.data_dir, lambda: _parts(found), stamp=clock.stamp))
 
@@ -272,7 +272,7 @@ def _fields(row: Any) -> list[str]:
     return [str(getattr(row, name)) for name in row.__slots__]
 
 
-def _argv(found: Settings) -> list[str]:
+def argv(found: Settings) -> list[str]:
     argv = ["--data-dir", str(found.data_dir)]
     for name in ("database", "topic", "log_level"):
         argv += [f"--{name.replace('_', '-')}", getattr(found, name)]
@@ -310,7 +310,7 @@ def _parts(found: Settings) -> list[Any]:
     }
     if not found.workers:
         return [broker, engine]
-    command = [sys.executable, "-m", "motcua", *_argv(found)]
+    command = [sys.executable, "-m", "motcua", *argv(found)]
     names = ["worker"] if found.workers == 1 else [f"worker-{n + 1}" for n in range(found.workers)]
     workers = [
         Part(

@@ -21,6 +21,11 @@ class Source(NamedTuple):
     partitions: int
 
 
+def group(generation: int) -> str:
+    """The consumer group of a generation's workers."""
+    return f"motcua-g{generation}"
+
+
 async def latest(database: Database) -> tuple[int, Source] | None:
     """The registered generation with the highest number, and what it belongs to."""
     rows = await database.rows(
