@@ -71,7 +71,11 @@ def _decode(seed: int, inputs: int) -> list[Fault]:
 
 def _pipe(seed: int, inputs: int, folder: Path) -> list[Fault]:
     with running(folder) as stack:
-        piped: Piped = pipe(stack, seed, inputs)
+        try:
+            piped: Piped = pipe(stack, seed, inputs)
+        except (OSError, AssertionError):
+            print((folder / "logs" / "stack.log").read_text(encoding="utf-8")[-4_000:], file=sys.stderr)
+            raise
     count, verdict = piped.messages.total(), piped.verdict
     print(f"\npipeline, seed {seed}: {count:,} messages durable in {piped.seconds:.0f} s; ", end="")
     print(f"worker alive, at most {piped.worker_rss / 1e6:,.0f} MB")
