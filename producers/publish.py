@@ -21,7 +21,7 @@ from rates.failures import Fatal
 
 _BACKLOG: Final = 32 * 1024 * 1024
 # Room for what Kafka adds to a message that stands alone in its batch.
-_LARGEST: Final = topics.LARGEST_MESSAGE - 4096
+LARGEST: Final = topics.LARGEST_MESSAGE - 4096
 _TELL_EVERY: Final = 0.1
 
 
@@ -64,7 +64,7 @@ def publish(
     lines = calls = messages = records = bad_count = 0
     bad_lines: list[BadLine] = []
     told = time.monotonic()
-    with topics.reaching(brokers), _Sender(brokers, topic, patience) as sender:
+    with topics.reaching(brokers), Sender(brokers, topic, patience) as sender:
         for line in reading:
             lines += 1
             found, bad = _messages(line)
@@ -97,22 +97,22 @@ def _messages(line: Line | BadLine) -> tuple[list[Message], BadLine | None]:
         found = split(line.call)
     except RecursionError:
         return [], BadLine(line.path, line.number, "nested too deeply")
-    fitting = [message for message in found if len(message.key) + len(message.value) <= _LARGEST]
+    fitting = [message for message in found if len(message.key) + len(message.value) <= LARGEST]
     if len(fitting) == len(found):
         return found, None
     why = (
-        f"{len(found) - len(fitting)} of its {len(found)} messages are larger than Kafka takes ({_LARGEST} B)"
+        f"{len(found) - len(fitting)} of its {len(found)} messages are larger than Kafka takes ({LARGEST} B)"
     )
     return fitting, BadLine(line.path, line.number, why)
 
 
-class _Sender:
+class Sender:
     """A producer that keeps account of what it has not delivered yet. Leaving the block delivers it."""
 
     def __init__(self, brokers: str, topic: str, patience: float) -> None:
         self._topic = topic
         self._patience = patience
-        self._waiting: deque[tuple[Any, int]] = deque()
+        self._waiting: deque[tuple[Any, int, Callable[[int, int], object] | None]] = deque()
         self._backlog = 0
         self.last_offsets: dict[int, int] = {}
         milliseconds = int(patience * 1000)
@@ -140,7 +140,7 @@ class _Sender:
         delivered = False
         try:
             if kind is None or issubclass(kind, eventlog.Unreadable):
-                self._deliver(0)
+                self.deliver(0)
                 delivered = True
         finally:
             if not delivered:
@@ -148,18 +148,21 @@ class _Sender:
                 self._producer._sender.force_close()  # noqa: SLF001
             self._producer.close(timeout=self._patience)
 
-    def send(self, message: Message, stamp: int) -> None:
+    def send(self, message: Message, stamp: int, told: Callable[[int, int], object] | None = None) -> None:
+        """Sends it, stamped in milliseconds; `told` hears partition and offset once the brokers have it."""
         sent = self._producer.send(self._topic, message.value, key=message.key, timestamp_ms=stamp)
         size = len(message.key) + len(message.value)
-        self._waiting.append((sent, size))
+        self._waiting.append((sent, size, told))
         self._backlog += size
-        self._deliver(_BACKLOG)
+        self.deliver(_BACKLOG)
 
-    def _deliver(self, at_most: int) -> None:
+    def deliver(self, at_most: int) -> None:
         """Waits until no more than so many bytes are undelivered, and looks at all that is delivered."""
         while self._waiting and (self._backlog > at_most or self._waiting[0][0].is_done):
-            sent, size = self._waiting.popleft()
+            sent, size, told = self._waiting.popleft()
             # The producer's own patience does not end while it cannot connect.
             there = sent.get(timeout=self._patience)
             self.last_offsets[there.partition] = there.offset
             self._backlog -= size
+            if told is not None:
+                told(there.partition, there.offset)

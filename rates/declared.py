@@ -105,7 +105,7 @@ def kept(call: Raw) -> Raw | dict[str, Raw]:
     found = members(call)
     if found is None:
         return _blank(call, keep_text=False)
-    result = {name: _blank(raw) for name, raw in found.items() if name in CALL_FIELDS and name != "data"}
+    result: dict[str, Raw] = kept_head(found)
     if "data" in found:
         listed = items(found["data"])
         if listed is None or text_of(found.get("service")) not in (FULL_SERVICE, PROGRESS_SERVICE):
@@ -113,6 +113,11 @@ def kept(call: Raw) -> Raw | dict[str, Raw]:
         else:
             result["data"] = Raw(encode([kept_record(raw) for raw in listed]))
     return result
+
+
+def kept_head(call: dict[str, Raw]) -> dict[str, Raw]:
+    """What may be kept of a call beside its records: declared fields, values untouched."""
+    return {name: _blank(raw) for name, raw in call.items() if name in CALL_FIELDS and name != "data"}
 
 
 def kept_record(record: Raw) -> Raw | dict[str, Raw]:

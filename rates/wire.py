@@ -31,6 +31,7 @@ from rates.declared import (
     Record,
     encode,
     items,
+    kept_head,
     kept_record,
     members,
 )
@@ -42,6 +43,7 @@ MAX_BYTES: Final = 8 * 1024 * 1024
 
 UNIT: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[HG][0-9]{2}|[HG][0-9]{2}(?:\.[0-9]{1,3}){0,3}")
 
+_LONGEST_HEAD: Final = 512
 _LONGEST_UNIT: Final = len("000.000.000.H00")
 
 # Facts of a full record, as bits. RESULT_REQUIRED is added by the fold, from the register.
@@ -108,7 +110,8 @@ Event: TypeAlias = Full | Progress
 class Rejection(Struct, frozen=True, gc=False):
     """A record, or a whole message (`index` 0, no `fields`), that could not be understood.
 
-    `fields` is the JSON of the record's declared fields, values untouched; "" where nothing parses.
+    `fields` is the JSON of the record's declared fields, values untouched; "" where nothing parses. `head` is
+    that of the call it came in, without the records: with both, the record can be sent again.
     """
 
     index: int
@@ -117,6 +120,7 @@ class Rejection(Struct, frozen=True, gc=False):
     detail: str
     unit: str = ""
     fields: str = ""
+    head: str = ""
 
 
 Decoded: TypeAlias = tuple[list[Event], list[Rejection]]
@@ -294,8 +298,14 @@ def with_fields(rejections: list[Rejection], value: bytes) -> list[Rejection]:
     """The same rejections with what may be kept of their records; read only where there is one."""
     call = members(value.strip()) or {}
     records = items(call.get("data")) or []
+    head = encode(kept_head(call)).decode()
+    if len(head) > _LONGEST_HEAD:
+        # Each record of a call keeps it: a call of bad ones must not become hundreds of times its size.
+        head = ""
     return [
-        msgspec.structs.replace(rejection, fields=encode(kept_record(records[rejection.index])).decode())
+        msgspec.structs.replace(
+            rejection, fields=encode(kept_record(records[rejection.index])).decode(), head=head
+        )
         for rejection in rejections
     ]
 

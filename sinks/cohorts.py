@@ -21,7 +21,7 @@ class CohortStore:
         self._database = database
 
     async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
-        wanted = _among(keys)
+        wanted = among(keys)
         table = await self._database.arrow(
             "SELECT unit, cohort, number, version, toUInt32(learnt), mask, system, record_status, "
             "toUInt32(record_time), progress_status, toUInt32(progress_time), toUInt32(received), "
@@ -97,6 +97,7 @@ class CohortStore:
                 "field": strings([row.rejection.field for row in rows]),
                 "detail": strings([row.rejection.detail for row in rows]),
                 "fields": strings([row.rejection.fields for row in rows]),
+                "head": strings([row.rejection.head for row in rows]),
             },
         )
 
@@ -134,7 +135,7 @@ _PARTITIONED = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 """A row and its replacement are always in the same partition, so no partition is merged with another."""
 
 
-def _among(keys: Collection[CohortKey]) -> str:
+def among(keys: Collection[CohortKey]) -> str:
     """A condition for these cohorts. As two strings: literals of a thousand tuples cost more than the query.
 
     Units are of the portal's two forms (digits, dots, G or H), so they need no quoting.

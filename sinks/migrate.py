@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.tallies import BASES, SYSTEMS, TALLIES
+from sinks import letters, watch
 from sinks.client import Database, strings, uints
 
 
@@ -211,57 +212,13 @@ def views() -> Iterator[str]:
         "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, "
         f"{body('toDate(received_at)')} AS body, reason, field, received_at FROM dead_letters FINAL"
     )
-    yield _letters()
+    yield letters.view(body("toDate(last_seen)"))
     yield (
         "CREATE OR REPLACE VIEW freshness AS SELECT partition, version, received_at, complete_to "
         "FROM progress FINAL "
         "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
     )
-
-
-def _letters() -> str:
-    """Each dead letter once, however often it was refused, with what became of it when it was sent again.
-
-    A refusal at the position of a replay belongs to the letter that was sent, not to a new one, unless a whole
-    message was sent and now single records of it are refused. `seen` counts the refusals that no replay caused.
-    """
-    newest = "(try, received_at, version)"
-    told = ", ".join(
-        f"argMax({column}, {newest}) AS {column}"
-        for column in ("unit", "reason", "field", "detail", "fields", "head", "partition", "version", "whole")
-    )
-    generation = "bitShiftRight({}, 52)".format
-    return (
-        "CREATE OR REPLACE VIEW letters AS SELECT r.letter AS letter, "
-        f"{', '.join(f'r.{name} AS {name}' for name in _LETTER)}, "
-        f"{body('toDate(r.last_seen)')} AS body, t.tries AS tries, t.step AS step, t.ground AS ground, "
-        "t.partition AS sent_to, t.position AS position, multiIf("
-        "t.step = 3 OR (t.step > 0 AND r.tried = t.tries), 'failed_again', "
-        f"t.step = 2 OR (t.step = 1 AND {generation('p.version')} = {generation('t.position')} "
-        "AND p.version >= t.position), if(r.seen > t.seen, 'waiting', 'replayed'), "
-        f"t.step = 1 AND {generation('p.version')} <= {generation('t.position')}, 'sent', 'waiting') AS state "
-        f"FROM (SELECT letter, {told}, max(try) AS tried, countIf(try = 0) AS seen, "
-        "minIf(received_at, try = 0) AS first_seen, maxIf(received_at, try = 0) AS last_seen FROM ("
-        "SELECT if(own, s.letter, d.letter) AS letter, if(own, s.tries, 0) AS try, "
-        "s.tries > 0 AND (d.fields = '' OR NOT s.whole) AS own, d.unit AS unit, d.reason AS reason, "
-        "d.field AS field, d.detail AS detail, d.fields AS fields, d.head AS head, "
-        "d.partition AS partition, d.version AS version, d.received_at AS received_at, "
-        "d.fields = '' AND match(d.detail, 'sha256 [0-9a-f]{64}$') AS whole "
-        "FROM dead_letters AS d FINAL LEFT JOIN (SELECT letter, tries, partition, position, whole "
-        "FROM replays FINAL WHERE position > 0) AS s ON d.partition = s.partition "
-        "AND bitShiftRight(d.version, 12) = bitShiftRight(s.position, 12)) GROUP BY letter) AS r "
-        "LEFT JOIN (SELECT letter, max(x.tries) AS tries, argMax(x.step, x.tries) AS step, "
-        "argMax(x.partition, x.tries) AS partition, argMax(x.position, x.tries) AS position, "
-        "argMax(x.seen, x.tries) AS seen, argMax(x.ground, x.tries) AS ground "
-        "FROM replays AS x FINAL GROUP BY letter) AS t ON r.letter = t.letter "
-        "LEFT JOIN (SELECT partition, version FROM progress FINAL) AS p ON p.partition = t.partition"
-    )
-
-
-_LETTER: Final = (
-    *("unit", "reason", "field", "detail", "fields", "head", "partition", "version", "whole"),
-    *("seen", "first_seen", "last_seen"),
-)
+    yield from watch.views(body("toDate(checked_at)"))
 
 
 def _view(definition: Definition) -> str:
