@@ -85,7 +85,7 @@ def settings() -> Settings:
     from motcua import logs
 
     found = load(given)
-    logs.configure(found.log_level)
+    logs.configure(found.log_level, found.log_format)
     return found
 
 
@@ -138,4 +138,10 @@ def day(text: str, option: str) -> str:
         raise wrong(msg) from None
 
 
-from motcua import answers, intake, running  # noqa: E402, F401  # they register their commands on `app`
+from motcua import (  # noqa: E402  # they register their commands on `app`
+    answers,  # noqa: F401
+    auditing,  # noqa: F401
+    intake,  # noqa: F401
+    keeping,  # noqa: F401
+    running,  # noqa: F401
+)

@@ -5,7 +5,9 @@ commands need (Faust, Kafka's client, the page) is imported where it is used: th
 """
 
 import asyncio
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from motcua import clock, logs
 from motcua.settings import Settings, load
 from rates.failures import Fatal, Retry
 from rates.register import Register
-from sinks import generations, migrate, reference
+from sinks import generations, migrate, reference, workers
 from sinks.client import Database, connect
 from sinks.generations import Source
 
@@ -114,14 +116,24 @@ async def generation(settings: Settings) -> tuple[int, Source]:
 
 def worker(settings: Settings, generation: int, topic: Source) -> "App":
     """A worker's app. It opens its database when it starts, in the loop that it runs in."""
+    from sinks.audits import Audits
     from sinks.cohorts import CohortStore
     from streams.app import build
     from streams.batches import Folder
     from streams.offsets import Limits
+    from streams.vitals import Told
+
+    telling: Database | None = None
+
+    async def save(told: Told) -> None:
+        if telling is not None:
+            await workers.save(telling, **told._asdict())
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator["Folder"]:
+    async def opened() -> AsyncIterator[tuple["Folder", Audits]]:
         async with migrated(settings) as connected:
+            nonlocal telling
+            telling = connected
             known = await reference.loads(connected)
 
             async def replaced() -> Register | None:
@@ -133,7 +145,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 known = found
                 return register
 
-            yield Folder(
+            folder = Folder(
                 CohortStore(connected),
                 await reference.load(connected),
                 generation=generation,
@@ -141,8 +153,9 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 cache_dossiers=settings.cache_dossiers,
                 replaced=replaced,
             )
+            yield folder, Audits(connected)
 
-    group = f"motcua-g{generation}"
+    group = generations.group(generation)
     unread: list[int] = []
 
     async def confirm() -> None:
@@ -179,9 +192,12 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         opened,
         confirm,
         limits,
+        partitions=topic.partitions,
         now=clock.now,
         canary_seconds=settings.canary_seconds,
         data_dir=settings.data_dir / "faust",
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        save=save,
     )
 
 
@@ -220,5 +236,5 @@ def __getattr__(name: str) -> "App":
     if name != "app":
         raise AttributeError(name)
     settings = load()
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     return worker(settings, *asyncio.run(generation(settings)))

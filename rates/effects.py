@@ -60,3 +60,32 @@ class Canary(NamedTuple):
     partition: int
     version: int
     sent_at: int
+
+
+class Difference(NamedTuple):
+    """A cell of which one tally is not what its dossiers' masks add up to."""
+
+    cell: Cell
+    tally: str
+    stored: int
+    counted: int
+
+
+class Compared(NamedTuple):
+    """A cohort's tallies held against its dossiers; versions 0 where there is no row of the kind."""
+
+    dossiers: int
+    newest_dossier: int
+    newest_tally: int
+    differences: list[Difference]
+
+
+class Checked(NamedTuple):
+    """What audits know of a cohort. Times in seconds since 1970 UTC, 0 for never; `found` counts for ever."""
+
+    key: CohortKey
+    checked_at: int = 0
+    wrong: int = 0
+    found: int = 0
+    found_at: int = 0
+    repaired_at: int = 0

@@ -18,10 +18,12 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from rates.failures import Retry, kafka_failure
+from streams.audit import Auditor, AuditStore
 from streams.batches import Folder
 from streams.canary import sing
 from streams.intake import App, Consumer, Tables
 from streams.offsets import Buffer, Limits
+from streams.vitals import Teller, Told
 
 log = structlog.get_logger(__name__)
 
@@ -41,19 +43,23 @@ def build(
     brokers: str,
     topic: str,
     group: str,
-    opened: Callable[[], AbstractAsyncContextManager[Folder]],
+    opened: Callable[[], AbstractAsyncContextManager[tuple[Folder, AuditStore]]],
     confirm: Callable[[], Awaitable[None]],
     limits: Limits,
     *,
+    partitions: int,
     now: Callable[[], int],
     canary_seconds: float,
     data_dir: Path,
+    worker: str,
+    save: Callable[[Told], Awaitable[None]],
 ) -> App:
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
-    `opened` gives the folder, with its connections, in the loop that the app runs in; `confirm` raises
-    `Fatal` once the topic is no longer the registered one. `now` in seconds since 1970 UTC;
-    `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never.
+    `opened` gives the folder and what audits it, with their connections, in the loop that the app runs in;
+    `confirm` raises `Fatal` once the topic is no longer the registered one. `now` in seconds since 1970 UTC;
+    `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never. `save` keeps what the
+    worker, under the name `worker`, tells of itself.
     """
     app = App(
         group,
@@ -76,10 +82,15 @@ def build(
     )
     app.buffer = Buffer(limits)
     app.drained = asyncio.Event()
+    app.folding = asyncio.Lock()
+    app.topic_name = topic
+    app.own_tasks = {}
+    teller = Teller(app, worker, save, now)
     source = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     @app.agent(source, supervisor_strategy=CrashingSupervisor)
     async def dossiers(stream: faust.StreamT[bytes]) -> None:
+        _live(app, "dossiers")
         # Keeps the topic subscribed; its messages drain into the buffer instead (streams/intake.py).
         async for _ in stream:
             pass
@@ -95,9 +106,23 @@ def build(
 
     @app.task
     async def fold() -> None:
-        async with opened() as folder:
-            await _fold(app, folder, topic)
+        _live(app, "fold")
+        async with opened() as (folder, audits):
+            app.folder = folder
+            auditor = Auditor(app, folder, audits, partitions, now)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    auditing = tasks.create_task(auditor.run())
+                    await _fold(app, folder, topic)
+                    auditing.cancel()
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            await teller.tell(last=True)
         app.drained.set()
+
+    @app.task
+    async def telling() -> None:
+        await teller.run()
 
     @app.timer(CONFIRM_SECONDS)
     async def same_topic() -> None:
@@ -112,13 +137,21 @@ def build(
     return app
 
 
+def _live(app: App, name: str) -> None:
+    """The worker lives as long as the task that says this."""
+    task = asyncio.current_task()
+    if task is not None:
+        app.own_tasks[name] = task
+
+
 async def _fold(app: App, folder: Folder, topic: str) -> None:
     epoch, told = -1, asyncio.get_running_loop().time()
     while batch := await app.buffer.next_batch():
         if batch.epoch != epoch:
             folder.drop()
             epoch = batch.epoch
-        offsets = await folder.take(batch.messages)
+        async with app.folding:
+            offsets = await folder.take(batch.messages)
         # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
         if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
             await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
@@ -129,13 +162,16 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
     log.info("folded", **folder.counts)
 
 
-async def run(app: App, stop: asyncio.Event) -> None:
-    """Run the app until `stop` is set or it crashes; the crash's own exception is raised."""
+async def run(app: App, stop: asyncio.Event, address: str) -> None:
+    """Run the app until `stop` is set or it crashes; the crash's own exception is raised.
+
+    `address` is where the worker answers for its health, for those who read its log.
+    """
     try:
         await app.start()
     except KafkaError as error:
         raise kafka_failure(error, str(app.conf.broker[0]).removeprefix("kafka://")) from error
-    log.info("worker ready", group=app.conf.id)
+    log.info("worker ready", group=app.conf.id, address=address)
     loop = asyncio.get_running_loop()
     settled = loop.time()
     while not stop.is_set() and not app.crashed:

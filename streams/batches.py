@@ -38,6 +38,7 @@ _TOLD: Final = (1, 3, 10)
 """After how many tries a wait is logged, so that an outage does not flood the log."""
 _MOST_REFUSED: Final = 100
 """An engine that refuses more rows of one batch than this has another schema, not bad rows."""
+_MOST_WRITTEN: Final = 50_000
 CANARY: Final = (b"motcua-canary", b"canary")
 """Key and value of the message that only tells how long the way takes; never a call."""
 
@@ -110,8 +111,12 @@ class Folder:
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Time by stage: decode, load, fold, and each step of the order of effects."""
+        self.delays: dict[int, float] = {}
+        """Of each partition, how many seconds its last canary took until it was durable."""
+        self.away = ""
+        """What the store would not do just now, and why; "" while it does."""
         self.written: dict[CohortKey, int] = {}
-        """Cohorts written, with their partitions, since the audit last emptied this."""
+        """Cohorts written, with their partitions, that the audit has not taken up yet; the first of them."""
 
     def drop(self) -> None:
         """Forget everything that is cached: another worker may have written meanwhile."""
@@ -191,6 +196,7 @@ class Folder:
         self.counts["messages"] += len(messages)
         self.counts["bytes"] += sum(message.size for message in messages)
         self.counts["batches"] += 1
+        self.counts[f"batches_{10 ** len(str(max(len(messages), 2) - 1))}"] += 1
         return {message.partition: message.offset + 1 for message in messages}
 
     def _decode(self, message: Message, received_at: int, refused: Mapping[str, str], piece: "_Piece") -> int:
@@ -273,9 +279,13 @@ class Folder:
             await self._persist("progress", lambda: self._store.save_progress(list(piece.reached.values())))
         if piece.canaries:
             await self._persist("canaries", lambda: self._store.save_canaries(list(piece.canaries.values())))
+            visible_at = self._now()
+            for canary in piece.canaries.values():
+                self.delays[canary.partition] = max(0.0, visible_at - canary.sent_at / 1000)
         for key, partition in touched.items():
             self._cohorts[key].mark_clean()
-            self.written[key] = partition
+            if len(self.written) < _MOST_WRITTEN:
+                self.written[key] = partition
         self.counts["dossiers_written"] += len(dossiers)
         self.counts["tallies_written"] += len(tallies)
 
@@ -311,8 +321,9 @@ class Folder:
 
         def waiting(state: RetryCallState) -> None:
             self.counts["retries"] += 1
+            error = state.outcome.exception() if state.outcome else None
+            self.away = f"{step}: {error}"
             if state.attempt_number in _TOLD or state.attempt_number % 30 == 0:
-                error = state.outcome.exception() if state.outcome else None
                 log.warning(
                     "store away, trying again", step=step, tries=state.attempt_number, error=str(error)
                 )
@@ -324,7 +335,9 @@ class Folder:
                 before_sleep=waiting,
             ):
                 with attempt:
-                    return await call()
+                    found = await call()
+                    self.away = ""
+                    return found
         raise AssertionError  # without a stop condition the loop above only returns or raises
 
     @contextmanager

@@ -11,7 +11,7 @@ proves it.
 import asyncio
 from collections.abc import Mapping
 from time import monotonic
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import faust
 import faust.tables
@@ -21,7 +21,7 @@ from faust.types import TP
 from mode import Seconds, ServiceT
 from mode.services import WaitArgT
 
-from streams.batches import Message
+from streams.batches import Folder, Message
 from streams.offsets import Buffer
 
 
@@ -105,10 +105,18 @@ class Tables(faust.tables.TableManager):
 
 
 class App(faust.App):
-    """A Faust app whose consumer drains into `buffer`; `drained` is set when it has ended."""
+    """A Faust app whose consumer drains into `buffer`; `drained` is set when it has ended.
+
+    `folding` is held while a micro-batch is folded, or a cohort repaired: never both. `folder` is there once
+    its database has answered, and `own_tasks` are those without which the worker does not live.
+    """
 
     buffer: Buffer
     drained: asyncio.Event
+    folding: asyncio.Lock
+    topic_name: str
+    folder: Folder | None = None
+    own_tasks: dict[str, "asyncio.Task[Any]"]
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

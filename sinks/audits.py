@@ -1,0 +1,119 @@
+"""Holds tallies against the dossiers they come from, by SQL alone, and keeps what was found.
+
+A dossier is stored with the mask of its contributions, so what a cell must hold is `sum(bitTest(mask, i))`
+over the dossiers that count on its day: no rule of counting is written a second time here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from rates.cohort import Cell, CohortKey
+from rates.effects import Checked, Compared, Difference, Reached
+from rates.tallies import BASES, TALLIES
+from sinks.client import Database, strings, uints
+from sinks.cohorts import CohortStore, among
+
+
+class Audits:
+    """The audits of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def cohorts(self) -> list[tuple[Checked, int]]:
+        """Every cohort with dossiers or tallies, longest unchecked first: what is known of it, its size."""
+        rows = await self._database.rows(
+            "SELECT toString(c.unit) AS unit, c.cohort AS cohort, c.dossiers AS dossiers, "
+            "toUInt32(a.checked_at) AS checked_at, a.wrong AS wrong, a.found AS found, "
+            "toUInt32(a.found_at) AS found_at, toUInt32(a.repaired_at) AS repaired_at FROM ("
+            "SELECT unit, cohort, sum(one) AS dossiers FROM (SELECT unit, cohort, 1 AS one FROM dossiers "
+            "UNION ALL SELECT DISTINCT unit, cohort, 0 AS one FROM tallies) GROUP BY unit, cohort) AS c "
+            "LEFT JOIN (SELECT * FROM audits FINAL) AS a ON a.unit = c.unit AND a.cohort = c.cohort "
+            "ORDER BY checked_at, unit, cohort"
+        )
+        return [
+            (
+                Checked(
+                    CohortKey(row["unit"], row["cohort"]),
+                    row["checked_at"],
+                    row["wrong"],
+                    row["found"],
+                    row["found_at"],
+                    row["repaired_at"],
+                ),
+                row["dossiers"],
+            )
+            for row in rows
+        ]
+
+    async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
+        """These cohorts, each cell held against its dossiers."""
+        wanted = among(keys)
+        days = ", ".join(f"({basis}, toUInt16({name}_day))" for basis, name in enumerate(BASES))
+        stored = ", ".join(f"toInt64({tally}) AS s_{tally}, toInt64(0) AS c_{tally}" for tally in TALLIES)
+        counted = ", ".join(
+            f"toInt64(0) AS s_{tally}, toInt64(bitTest(mask, {bit})) AS c_{tally}"
+            for bit, tally in enumerate(TALLIES)
+        )
+        sums = ", ".join(
+            f"sum(s_{tally}) AS s{bit}, sum(c_{tally}) AS c{bit}" for bit, tally in enumerate(TALLIES)
+        )
+        differ = " OR ".join(f"s{bit} != c{bit}" for bit in range(len(TALLIES)))
+        pairs = ", ".join(f"(s{bit}, c{bit})" for bit in range(len(TALLIES)))
+        wrong = await self._database.rows(
+            f"SELECT toString(unit) AS unit_code, cohort, system, basis, day, [{pairs}] AS pairs FROM ("
+            f"SELECT unit, cohort, system, basis, day, {sums} FROM ("
+            f"SELECT unit, cohort, system, basis, toUInt16(day) AS day, {stored} "
+            f"FROM tallies FINAL WHERE {wanted} "
+            "UNION ALL "
+            f"SELECT unit, cohort, system, toUInt8(on.1) AS basis, on.2 AS day, {counted} "
+            f"FROM dossiers FINAL ARRAY JOIN [{days}] AS on WHERE {wanted} AND on.2 != 0"
+            f") GROUP BY unit, cohort, system, basis, day HAVING {differ}) "
+            "ORDER BY unit_code, cohort, system, basis, day "
+            "SETTINGS do_not_merge_across_partitions_select_final = 1"
+        )
+        differences: dict[CohortKey, list[Difference]] = {key: [] for key in keys}
+        for row in wrong:
+            cell = Cell(row["system"], row["basis"], row["day"])
+            differences[CohortKey(row["unit_code"], row["cohort"])] += [
+                Difference(cell, tally, stored, counted)
+                for tally, (stored, counted) in zip(TALLIES, row["pairs"], strict=True)
+                if stored != counted
+            ]
+        newest = await self._database.rows(
+            "SELECT toString(unit) AS unit_code, cohort, max(d) AS newest_dossier, max(t) AS newest_tally, "
+            "sum(one) AS dossiers FROM ("
+            f"SELECT unit, cohort, version AS d, 0 AS t, 1 AS one FROM dossiers FINAL WHERE {wanted} "
+            "UNION ALL "
+            f"SELECT unit, cohort, 0 AS d, version AS t, 0 AS one FROM tallies WHERE {wanted}) "
+            "GROUP BY unit_code, cohort SETTINGS do_not_merge_across_partitions_select_final = 1"
+        )
+        versions = {CohortKey(row["unit_code"], row["cohort"]): row for row in newest}
+        return {
+            key: Compared(
+                versions[key]["dossiers"],
+                versions[key]["newest_dossier"],
+                versions[key]["newest_tally"],
+                differences[key],
+            )
+            for key in keys
+            if key in versions
+        }
+
+    async def save_audits(self, rows: Sequence[Checked], now: int) -> None:
+        """Keep what audits found; of a cohort the row that was saved last stands."""
+        await self._database.insert(
+            "audits",
+            {
+                "unit": strings([row.key.unit for row in rows]),
+                "cohort": uints([row.key.month for row in rows], 32),
+                "version": uints([now] * len(rows), 64),
+                "checked_at": uints([row.checked_at for row in rows], 32),
+                "wrong": uints([row.wrong for row in rows], 32),
+                "found": uints([row.found for row in rows], 32),
+                "found_at": uints([row.found_at for row in rows], 32),
+                "repaired_at": uints([row.repaired_at for row in rows], 32),
+            },
+        )
+
+    async def progress(self) -> Mapping[int, Reached]:
+        return await CohortStore(self._database).progress()
