@@ -257,6 +257,139 @@ SCOREBOARD_UNITS: Final = Panel(
     columns=_columns(code="text", digitising="count"),
 )
 
+_LIVE: Final = "numbers['ended'] = 0 AND told_at > now() - 60"
+
+
+def _rate(*names: str) -> str:
+    """SQL for how many a second of these numbers in the last minute; NULL where two tellings are wanting."""
+    now, then = (
+        " + ".join(f"{which}['{name}']" for name in names) for which in ("numbers", "numbers_earlier")
+    )
+    span = "toUInt32(told_at) - toUInt32(earlier_at)"
+    several = "toUInt32(earlier_at) > 0 AND told_at > earlier_at"
+    return f"if({several}, round((({now}) - ({then})) / ({span}), 1), NULL)"
+
+
+WORKERS: Final = Panel(
+    id="workers",
+    question_vi="Từng tiến trình xử lý đang làm gì?",
+    question_en="What is each worker doing?",
+    sql=(
+        "SELECT worker, toUInt32(told_at) AS told, toUInt32(begun_at) AS begun, "
+        "toUInt8(numbers['ended']) AS ended, length(lags) AS partitions, "
+        f"{_rate('messages')} AS messages_a_second, "
+        f"{_rate('accepted', 'lost', 'applied')} AS events_a_second, "
+        f"{_rate('dossiers_written', 'tallies_written')} AS rows_a_second, "
+        "numbers['messages'] AS messages, numbers['batches'] AS batches, numbers['accepted'] AS accepted, "
+        "numbers['lost'] AS lost, numbers['applied'] AS applied, "
+        "arraySum(mapValues(mapFilter((k, v) -> startsWith(k, 'dead_'), numbers))) AS dead, "
+        "numbers['dossiers_written'] AS dossiers_written, numbers['tallies_written'] AS tallies_written, "
+        "numbers['retries'] AS retries, numbers['rebalances'] AS rebalances, numbers['held'] AS cached, "
+        "numbers['loaded_dossiers'] AS loaded, numbers['buffered_bytes'] AS buffered_bytes, "
+        "numbers['audited'] AS audited, numbers['disagreements'] AS disagreements, "
+        "if(length(lags) = 0, NULL, arraySum(mapValues(lags))) AS lag "
+        "FROM workers_now ORDER BY ended, told DESC, worker LIMIT 50"
+    ),
+    columns=_columns(
+        worker="text",
+        told="time",
+        begun="time",
+        ended="flag",
+        partitions="count",
+        messages_a_second="count",
+        events_a_second="count",
+        rows_a_second="count",
+        messages="count",
+        batches="count",
+        accepted="count",
+        lost="count",
+        applied="count",
+        dead="count",
+        dossiers_written="count",
+        tallies_written="count",
+        retries="count",
+        rebalances="count",
+        cached="count",
+        loaded="count",
+        buffered_bytes="count",
+        audited="count",
+        disagreements="count",
+        lag="count",
+    ),
+    open=True,
+)
+
+STAGES: Final = Panel(
+    id="stages",
+    question_vi="Thời gian đi đâu, theo từng bước?",
+    question_en="Where does the time go, stage by stage?",
+    sql=(
+        "SELECT one.1 AS stage, sum(one.2) AS spent, sum(one.3) AS recent FROM (SELECT arrayJoin(arrayMap("
+        "k -> (k, stages[k], if(toUInt32(earlier_at) > 0, stages[k] - stages_earlier[k], 0)), mapKeys(stages)"
+        f")) AS one FROM workers_now WHERE {_LIVE}) GROUP BY stage ORDER BY stage"
+    ),
+    columns=_columns(stage="text", spent="count", recent="count"),
+    open=True,
+)
+
+BATCHES: Final = Panel(
+    id="batches",
+    question_vi="Mỗi lô có bao nhiêu thông điệp?",
+    question_en="How many messages do micro-batches hold?",
+    sql=(
+        "SELECT toUInt32OrZero(substring(one.1, 9)) AS at_most, sum(one.2) AS batches FROM ("
+        "SELECT arrayJoin(arrayZip(mapKeys(numbers), mapValues(numbers))) AS one "
+        f"FROM workers_now WHERE {_LIVE}) WHERE startsWith(one.1, 'batches_') "
+        "GROUP BY at_most ORDER BY at_most"
+    ),
+    columns=_columns(at_most="count", batches="count"),
+    open=True,
+)
+
+PARTITIONS: Final = Panel(
+    id="partitions",
+    question_vi="Từng phân vùng đã xử lý tới đâu, và chậm bao nhiêu?",
+    question_en="How far has each partition come, and how far behind is it?",
+    sql=(
+        "SELECT partition, toUInt32(complete_to) AS complete, toUInt32(received_at) AS latest, lag, "
+        "toUInt32(told_at) AS told, delay_ms, toUInt32(canary_at) AS canary FROM partitions_now "
+        "ORDER BY partition"
+    ),
+    columns=_columns(
+        partition="count",
+        complete="time",
+        latest="time",
+        lag="count",
+        told="time",
+        delay_ms="count",
+        canary="time",
+    ),
+    open=True,
+)
+
+AUDITS: Final = Panel(
+    id="audits",
+    question_vi="Số liệu có khớp với từng hồ sơ đứng sau không?",
+    question_en="Do the figures agree with the dossiers behind them?",
+    sql=(
+        "SELECT count() AS cohorts, countIf(wrong > 0) AS wrong, sum(found) AS found, "
+        "toUInt32(max(checked_at)) AS newest, toUInt32(min(checked_at)) AS oldest, "
+        "toUInt32(max(found_at)) AS found_latest, toUInt32(max(repaired_at)) AS repaired_latest "
+        f"FROM audits_now WHERE {_ONLY}"
+    ),
+    parameters=("only",),
+    columns=_columns(
+        cohorts="count",
+        wrong="count",
+        found="count",
+        newest="time",
+        oldest="time",
+        found_latest="time",
+        repaired_latest="time",
+    ),
+    shape="value",
+)
+
 PANELS: Final = (
     FRESHNESS,
     RATES,
@@ -266,6 +399,11 @@ PANELS: Final = (
     REJECTIONS,
     SCOREBOARD_BODIES,
     SCOREBOARD_UNITS,
+    WORKERS,
+    STAGES,
+    BATCHES,
+    PARTITIONS,
+    AUDITS,
 )
 
 

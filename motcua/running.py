@@ -87,13 +87,17 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
+) -> None:
     """One worker: folds the topic into the database until it is stopped."""
     import uvloop
 
     from motcua import wiring
+    from motcua.probes import Worker, listening
     from streams.app import run
 
+    given["worker_port"] = port
     found = settings()
 
     async def work() -> None:
@@ -102,11 +106,14 @@ def worker() -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         starting = asyncio.create_task(wiring.generation(found))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if starting.done():
-            await run(wiring.worker(found, *starting.result()), stop)
-        starting.cancel()
+        probed = Worker()
+        async with listening(probed.application(), found.worker_port) as address:
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if starting.done():
+                probed.app = wiring.worker(found, *starting.result())
+                await run(probed.app, stop, address)
+            starting.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
@@ -312,11 +319,16 @@ def _parts(found: Settings) -> list[Any]:
         return [broker, engine]
     command = [sys.executable, "-m", "motcua", *argv(found)]
     names = ["worker"] if found.workers == 1 else [f"worker-{n + 1}" for n in range(found.workers)]
+    listens = [
+        ports.settle(found.data_dir, name, found.worker_port and found.worker_port + index)
+        for index, name in enumerate(names)
+    ]
     workers = [
         Part(
             name=name,
-            argv=[*command, "worker"],
+            argv=[*command, "worker", "--port", str(listens[index])],
             ready="worker ready",
+            address=f"{ports.HOST}:{listens[index]}",
             environment=environment,
             before=(lambda: _migrate(command, environment)) if index == 0 else None,
             needs=("broker", "engine") if index == 0 else (names[0],),

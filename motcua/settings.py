@@ -102,8 +102,14 @@ class Settings(BaseSettings):
     intake_calls: float = Field(
         default=20, gt=0, le=10_000, description="calls a second that one token may send to the intake"
     )
+    worker_port: int = Field(
+        default=0, ge=0, le=65535, description="a worker's health and metrics, on loopback; 0: a free port"
+    )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
+    )
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="lines of log as text or as JSON"
     )
 
     @classmethod

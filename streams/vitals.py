@@ -41,6 +41,10 @@ class Numbers(NamedTuple):
     ready: bool
 
 
+NONE: Final = Numbers({}, {}, {}, {}, 0, 0, 0, 0, ready=False)
+"""Those of a worker that has not begun."""
+
+
 class Told(NamedTuple):
     """One telling. Times in seconds since 1970 UTC; of two in one second the higher `version` stands."""
 
