@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -131,10 +131,15 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple["Folder", Audits]]:
-        async with migrated(settings) as connected:
+        async with AsyncExitStack() as stack:
+            # However long the database is away: what was fetched waits, nothing is acknowledged.
+            async for attempt in AsyncRetrying(retry=retry_if_exception_type(Retry), wait=wait_fixed(0.5)):
+                with attempt:
+                    connected = await stack.enter_async_context(migrated(settings))
+                    known = await reference.loads(connected)
+                    register = await reference.load(connected)
             nonlocal telling
             telling = connected
-            known = await reference.loads(connected)
 
             async def replaced() -> Register | None:
                 nonlocal known
@@ -147,7 +152,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
 
             folder = Folder(
                 CohortStore(connected),
-                await reference.load(connected),
+                register,
                 generation=generation,
                 now=clock.now,
                 cache_dossiers=settings.cache_dossiers,

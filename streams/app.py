@@ -155,7 +155,8 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
         # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
         if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
             await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
-            app.buffer.durable.update(offsets)
+            if epoch == app.buffer.epoch:
+                app.buffer.durable.update(offsets)
         if asyncio.get_running_loop().time() - told > TELL_SECONDS:
             told = asyncio.get_running_loop().time()
             log.info("folded", **folder.counts)
@@ -167,11 +168,17 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
 
     `address` is where the worker answers for its health, for those who read its log.
     """
-    try:
-        await app.start()
-    except KafkaError as error:
-        raise kafka_failure(error, str(app.conf.broker[0]).removeprefix("kafka://")) from error
-    log.info("worker ready", group=app.conf.id, address=address)
+    starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        try:
+            starting.result()
+        except KafkaError as error:
+            raise kafka_failure(error, str(app.conf.broker[0]).removeprefix("kafka://")) from error
+        log.info("worker ready", group=app.conf.id, address=address)
+    else:
+        starting.cancel()
     loop = asyncio.get_running_loop()
     settled = loop.time()
     while not stop.is_set() and not app.crashed:
@@ -184,7 +191,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
             msg = f"a rebalance did not end in {REBALANCE_SECONDS:g} s. Next: start the worker again"
             raise Retry("kafka", msg)
     reason = app.crash_reason if app.crashed else None
-    if reason is None:
+    if reason is None and starting.done():
         app.buffer.close()
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
