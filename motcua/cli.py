@@ -141,6 +141,7 @@ def day(text: str, option: str) -> str:
 from motcua import (  # noqa: E402  # they register their commands on `app`
     answers,  # noqa: F401
     auditing,  # noqa: F401
+    dead,  # noqa: F401
     intake,  # noqa: F401
     keeping,  # noqa: F401
     running,  # noqa: F401

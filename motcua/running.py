@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -194,6 +195,7 @@ async def send(found: Settings, logs: list[Path], *, wait: bool) -> None:
     """Publish logs, with a progress bar on stderr; with `wait`, until the worker has everything stored."""
     from motcua.wiring import migrated, needed, source
     from producers.publish import publish as publish_logs
+    from rates.effects import version
     from sinks import generations, reads
 
     needed(found.kafka, "kafka")
@@ -222,16 +224,16 @@ async def send(found: Settings, logs: list[Path], *, wait: bool) -> None:
             msg = f"topic {found.topic} is gone. Next: motcua migrate"
             raise Fatal(msg)
         generation = await generations.confirmed(database, now)
-        await _durable(database, generation, summary.last_offsets, reads.reached)
+        goal = {
+            partition: version(generation, offset, 0) for partition, offset in summary.last_offsets.items()
+        }
+        await durable(database, goal, reads.reached)
 
 
-async def _durable(database: Any, generation: int, offsets: dict[int, int], reached: Any) -> None:
-    """Wait until every partition is durable beyond these offsets."""
-    from rates.effects import version
-
-    goal = {partition: version(generation, offset, 0) for partition, offset in offsets.items()}
+async def durable(database: Any, goal: dict[int, int], reached: Any, patience: float = inf) -> None:
+    """Wait until every partition is durable to its position; `Retry` once nothing moves for `patience`."""
     loop = asyncio.get_running_loop()
-    told = loop.time()
+    told = moved = loop.time()
     last: dict[int, int] = {}
     while True:
         try:
@@ -242,7 +244,11 @@ async def _durable(database: Any, generation: int, offsets: dict[int, int], reac
         if all(stored.get(partition, -1) >= position for partition, position in goal.items()):
             return
         if stored != last:
-            told, last = loop.time(), stored
+            told = moved = loop.time()
+            last = stored
+        elif loop.time() - moved > patience:
+            msg = f"nothing became durable for {patience:g} s: does a worker run? Next: motcua status"
+            raise Retry("worker", msg)
         elif loop.time() - told > _WAIT_TELL:
             told = loop.time()
             say("waiting, but nothing moves: does a worker run? See: motcua status")
