@@ -51,7 +51,7 @@ async def serve(found: Settings, known: Senders, ready: Callable[[str], None]) -
     portal = Portal(outlet, known, register, clock=clock.now, limits=limits)
     _tell_ended(portal)
     logging.getLogger("aiohttp.server").addFilter(_holds_nothing_sent)
-    runner = web.AppRunner(portal.application(), access_log=None)
+    runner = portal.runner()
     await runner.setup()
     tasks = [asyncio.create_task(stop.wait()), asyncio.create_task(_renew(found, portal, loaded))]
     try:

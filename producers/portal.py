@@ -155,8 +155,11 @@ class Portal:
         self._held: Counter[str] = Counter()
         self._paid_until: dict[bytes, float] = {}
 
+    def runner(self) -> web.AppRunner:
+        """The intake, ready to be served; whoever serves it decides where."""
+        return web.AppRunner(self.application(), access_log=None, auto_decompress=False)
+
     def application(self) -> web.Application:
-        """The intake as an application; whoever serves it decides where."""
         app = web.Application(client_max_size=MAX_BYTES, middlewares=[self._answered])
         app.add_routes(
             [
@@ -171,11 +174,13 @@ class Portal:
         size = request.content_length
         if size is not None and size > MAX_BYTES:
             raise Declined("too_large")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Declined("compressed")
         sender = None
         if "Authorization" in request.headers:
             sender = self._known(self.senders.by_header(request.headers["Authorization"]))
-        # What is compressed or sent in pieces may turn out as large as can be.
-        weight = MAX_BYTES if size is None or "Content-Encoding" in request.headers else max(size, _LARGE)
+        # What comes in pieces may turn out as large as can be.
+        weight = MAX_BYTES if size is None else max(size, _LARGE)
         with self._room(sender.body if sender else "", weight):
             if sender is not None:
                 self._pace(sender)
@@ -271,7 +276,8 @@ class Portal:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="motcua"'
         if key == "method":
             answer.headers["Allow"] = "POST" if request.path == "/" else "GET, HEAD"
-        if key == "too_slow":
+        if key in ("too_slow", "too_large", "compressed"):
+            # The rest of what is sent is read by nobody.
             answer.force_close()
         return answer
 

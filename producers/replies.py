@@ -85,6 +85,13 @@ SAID: Final[Mapping[str, Said]] = {
         "Chia thành nhiều gói tin nhỏ hơn.",
         "Send its records as several calls.",
     ),
+    "compressed": Said(
+        415,
+        "Gói tin được nén (Content-Encoding).",
+        "The call is compressed (Content-Encoding).",
+        "Gửi không nén.",
+        "Send it as it is.",
+    ),
     "too_slow": Said(408, "Gói tin đến quá chậm.", "The call came too slowly.", *_AGAIN),
     "too_fast": Said(
         429,
