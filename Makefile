@@ -9,7 +9,7 @@ CACHE := .cache
 export MOTCUA_CACHE_DIR ?= $(CURDIR)/$(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help env jars demo test lint bench clean
+.PHONY: help env jars demo test lint bench faults clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ lint: $(VENV)/ready ## style, types, import rules
 
 bench: env ## figures into bench/results/latest.json; CHECK=1 fails below a bound, ONLY=part,… picks
 	$(BIN)/python -m bench $(if $(CHECK),--check) $(if $(ONLY),--only $(ONLY))
+
+FAULTS := SEED EVENTS KILLS REBALANCES STALLS BROKER ENGINE WIRE CLOCK RECOVERY PLAN
+lower = $(shell echo $(1) | tr A-Z a-z)
+
+faults: env ## everything that goes wrong, against a recount; SEED= EVENTS= KILLS= … PLAN=, see --help
+	$(BIN)/python -m tests.faults $(foreach name,$(FAULTS),$(if $($(name)),--$(call lower,$(name)) $($(name))))
 
 lock: $(VENV)/ready # after a change of the dependencies in pyproject.toml
 	echo 'uv==0.13.9' | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate -q -o bootstrap.lock

@@ -59,9 +59,8 @@ def send(
         try:
             ends = publish([log], brokers=brokers, topic=topic, patience=PATIENCE).last_offsets
             return ends | (_send_raw(brokers, topic, raw) if raw else {}), again
-        except Retry as away:
+        except Retry:
             again += 1
-            sys.stderr.write(f"load: {away}\n")
             time.sleep(0.2)
 
 

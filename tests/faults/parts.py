@@ -185,6 +185,8 @@ class Slot(Part):
                 return
             case signal.SIGTERM, 0:
                 return
+            case signal.SIGTERM, code if code == -signal.SIGTERM and not self.said():
+                return  # the program was not there yet to take the signal
             case signal.SIGTERM, code if code == _GONE:
                 self._blame(f"{self.name} did not stop within {STOPS_WITHIN:g} s of SIGTERM")
                 return

@@ -142,10 +142,11 @@ async def overload(bench: Bench) -> dict[str, int]:
     taken = (bench.durable() - before) / (time.monotonic() - began)
     began = time.monotonic()
     ends = await bench.drain()
-    bench.tally.notes += [
-        f"one worker, slowed, takes {capacity:,.0f} events/s; offered {offered:,.0f}/s it took {taken:,.0f}/s, "
-        f"lag grew to {max(lags):,} events and was gone {time.monotonic() - began:.0f} s after the load"
-    ]
+    bench.tally.notes.append(
+        f"one worker, slowed, takes {capacity:,.0f} events/s; offered {offered:,.0f}/s it took "
+        f"{taken:,.0f}/s, lag grew to {max(lags):,} events and was gone {time.monotonic() - began:.0f} s "
+        "after the load"
+    )
     if offered < 1.5 * capacity:
         bench.blame(f"only {offered:,.0f} events/s could be sent, which is no overload for {capacity:,.0f}")
     if max(lags) < events * 0.1:
