@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_fixed
 
 from infra.local.trouble import Away, WrongUse
 from motcua import clock
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from sinks.client import Database
     from sinks.generations import Source
 
-GROUP_SECONDS: Final = 20.0
-"""So long a killed worker may still count as a member, and a broker take to know its groups."""
+START_SECONDS: Final = 60.0
+"""How long a broker that was just started may take to know its groups,"""
+MEMBER_SECONDS: Final = 8.0
+"""and how long a worker that was just killed counts as alive."""
 _OFFSET: Final = (1 << 40) - 1
 
 
@@ -118,7 +120,7 @@ async def _restore(found: Settings, file: Path, source: "Archive", *, replace: b
                 f"--replace (they are lost), or a copy beside it: motcua --database NAME restore {file}"
             )
             raise WrongUse(msg)
-        topic = await _still(found, {manifest.generation, *await _registered(found, system)}) if own else None
+        topic = await _still(found, {manifest.generation} | await _registered(found, system)) if own else None
         try:
             with _bar("restored") as progress:
                 await backup.gather(source, system, staged, clock.now(), progress)
@@ -142,15 +144,19 @@ async def _restore(found: Settings, file: Path, source: "Archive", *, replace: b
         )
 
 
-async def _registered(found: Settings, system: "Database") -> list[int]:
+async def _registered(found: Settings, system: "Database") -> set[int]:
     """The generation that the database of these settings has now, if it has one."""
+    from sinks import generations
+
     there = await system.value(
         "SELECT count() FROM system.tables WHERE database = {name:String} AND name = 'generations'",
         {"name": found.database},
     )
     if not there:
-        return []
-    return [int(await system.value(f"SELECT max(generation) FROM {found.database}.generations"))]
+        return set()
+    async with _named(found, found.database) as live:
+        known = await generations.latest(live)
+    return {known[0]} if known else set()
 
 
 async def _still(found: Settings, known: set[int]) -> "Source | None":
@@ -167,7 +173,7 @@ async def _still(found: Settings, known: set[int]) -> "Source | None":
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type((Retry, WrongUse)),
         wait=wait_fixed(0.5),
-        stop=stop_after_delay(GROUP_SECONDS),
+        stop=_patience,
         reraise=True,
     ):
         with attempt:
@@ -181,6 +187,11 @@ async def _still(found: Settings, known: set[int]) -> "Source | None":
                 raise WrongUse(msg)
             return topic
     raise AssertionError  # reraise=True: the loop above returns or raises
+
+
+def _patience(state: RetryCallState) -> bool:
+    alive = state.outcome is not None and isinstance(state.outcome.exception(), WrongUse)
+    return (state.seconds_since_start or 0) > (MEMBER_SECONDS if alive else START_SECONDS)
 
 
 async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
@@ -218,7 +229,7 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
 
 
 async def _against_dossiers(staged: "Database") -> int:
-    """Hold every tally against its dossiers; returns how many cohorts were in flight when they were copied."""
+    """Hold every tally against its dossiers; returns how many cohorts were in flight when copied."""
     from sinks.audits import Audits
     from streams.audit import slices
 
@@ -262,7 +273,7 @@ def _opened(file: Path) -> Iterator["Archive"]:
 
 @contextmanager
 def _stack(found: Settings) -> Iterator[Settings]:
-    """The settings of what runs or is named; where that is nothing, of a broker and an engine just for this."""
+    """The settings of what runs or is named; where that is nothing, of a broker and an engine for this."""
     from infra.local import claim, stack
     from motcua.running import argv
 

@@ -109,8 +109,7 @@ class Writer:
     def close(self, manifest: Manifest) -> None:
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
         self._add(_MANIFEST, io.BytesIO(text))
-        seal = f"{hashlib.sha256(text).hexdigest()}  {_MANIFEST}\n"
-        self._add(_SEAL, io.BytesIO(seal.encode()))
+        self._add(_SEAL, io.BytesIO(_seal(text)))
 
     def _add(self, name: str, content: IO[bytes]) -> None:
         entry = tarfile.TarInfo(name)
@@ -198,7 +197,7 @@ def _manifest(content: Any, places: dict[str, tuple[int, int]]) -> Manifest:
         raise Damaged("it is no backup, or cut short: it has no manifest")
     text = content.slice(*places[_MANIFEST]).to_pybytes()
     seal = content.slice(*places[_SEAL]).to_pybytes()
-    if seal.split() != [hashlib.sha256(text).hexdigest().encode(), _MANIFEST.encode()]:
+    if seal != _seal(text):
         raise Damaged("its manifest is not what was written")
     try:
         version = msgspec.json.decode(text, type=_Version).format
@@ -231,6 +230,11 @@ def _verify(archive: Archive, member: Member, content: Any, places: dict[str, tu
         raise Damaged(f"{member.name} cannot be read: {error}") from error
     if rows != member.rows:
         raise Damaged(f"{member.name} holds {rows:,} rows, not {member.rows:,}")
+
+
+def _seal(manifest: bytes) -> bytes:
+    """As `sha256sum --check` reads it."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {_MANIFEST}\n".encode()
 
 
 def _digest(content: IO[bytes]) -> str:

@@ -40,7 +40,7 @@ _WHOLE: Final = {"tallies": 2}
 _NAMES: Final = re.compile(
     r"CREATE (?:OR REPLACE )?(?:TABLE|DICTIONARY|VIEW|MATERIALIZED VIEW) (?:IF NOT EXISTS )?(\w+)"
 )
-_PAGED: Final = re.compile(r"(?:LowCardinality\()?(String|UInt\d+)\)?")
+_PAGED: Final = re.compile(r"(?:LowCardinality\()?(String|UInt\d+|Date)\)?")
 
 
 class Table(NamedTuple):
@@ -206,13 +206,11 @@ async def _tables(database: Database) -> list[Table]:
         if row["name"] not in made:
             continue
         types = {column["name"]: column["type"] for column in columns if column["table"] == row["name"]}
-        replaced = row["engine"].startswith("Replacing")
+        merged = row["engine"] != "MergeTree"
         order = [(name, types.get(name, "")) for name in row["sorting_key"].split(", ")]
         # Only where a key tells its row apart, and can be named in a query, can reading go on after it.
-        paged = replaced and all(_PAGED.fullmatch(kind) for _, kind in order)
-        tables.append(
-            Table(row["name"], "FINAL" if replaced else "", ", ".join(types), order if paged else ())
-        )
+        paged = merged and all(_PAGED.fullmatch(kind) for _, kind in order)
+        tables.append(Table(row["name"], "FINAL" if merged else "", ", ".join(types), order if paged else ()))
     ranks = {name: rank for rank, name in enumerate((*_FIRST, "", *_LAST))}
     return sorted(tables, key=lambda table: (ranks.get(table.name, ranks[""]), table.name))
 
