@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from rates.definitions import DEFINITIONS, Definition, Form
+from rates.freshness import WINDOW
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
 Shape: TypeAlias = Literal["value", "table"]
@@ -49,6 +50,7 @@ class Panel(Struct, frozen=True, kw_only=True):
 
     `each` is what stands for `$each`, once for every definition; a panel without it is about one definition.
     `drill` names the panel that shows what is behind a row, "" for none. `open`: it says nothing of any unit.
+    `steady`: its answer changes little from one event to the next.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Panel(Struct, frozen=True, kw_only=True):
     each: str = ""
     drill: str = ""
     open: bool = False
+    steady: bool = False
 
     @property
     def limitable(self) -> bool:
@@ -128,12 +131,56 @@ FRESHNESS: Final = Panel(
     question_en="Up to when are the figures complete?",
     # The stamp tells whether anything became durable since: the sum of the partitions' positions.
     sql=(
-        "SELECT toUInt32(min(complete_to)) AS complete, toUInt32(max(received_at)) AS latest, "
-        "count() AS partitions, toString(sum(toUInt128(version))) AS stamp FROM freshness"
+        "SELECT complete, latest, partitions, stamp, heard, expected, delay, slowest, canary, lag FROM pipe"
     ),
-    columns=_columns(complete="time", latest="time", partitions="count", stamp="text"),
+    columns=_columns(
+        complete="time",
+        latest="time",
+        partitions="count",
+        stamp="text",
+        heard="count",
+        expected="count",
+        delay="count",
+        slowest="count",
+        canary="time",
+        lag="count",
+    ),
     shape="value",
     open=True,
+)
+
+_ENDED: Final = (
+    f"SELECT unit, min(day) AS began, max(last) AS ended FROM unit_activity WHERE {_ONLY} GROUP BY unit"
+)
+_QUIET: Final = f"SELECT * FROM ({_ENDED}) WHERE toDate(ended) + 1 < complete_day"
+
+ACTIVITY: Final = Panel(
+    id="activity",
+    question_vi="Đơn vị nào được ghi nhận lần cuối khi nào, và theo nhịp nào?",
+    question_en="When was each unit last heard of, and in what rhythm?",
+    # How far data go is read before everything else, so that what it says is complete is in the rest. The
+    # rhythm is looked up only for units with a whole day of silence: in everyday work a few.
+    sql=(
+        "WITH (SELECT min(complete_to) FROM freshness) AS reached, "
+        "toDate(reached, 'Asia/Ho_Chi_Minh') AS complete_day "
+        "SELECT toString(u.unit) AS code, toString(u.began) AS first_day, toUInt32(u.ended) AS last_time, "
+        "toUInt32(reached) AS complete, a.accepted AS accepted, d.days AS days "
+        f"FROM ({_ENDED}) AS u LEFT JOIN (SELECT q.unit AS unit, sum(c.received) AS accepted "
+        "FROM (SELECT unit, day, received FROM counts "
+        f"WHERE basis = 'received' AND unit IN (SELECT unit FROM ({_QUIET})) AND {_ONLY}) AS c "
+        f"INNER JOIN ({_QUIET}) AS q ON q.unit = c.unit "
+        f"WHERE c.day >= greatest(q.began, toDate(q.ended) - {WINDOW}) AND c.day < toDate(q.ended) "
+        "GROUP BY q.unit) AS a ON a.unit = u.unit LEFT JOIN (SELECT q.unit AS unit, "
+        "groupBitOr(bitShiftLeft(toUInt32(1), toDate(q.ended) - h.day)) AS days "
+        f"FROM (SELECT unit, day FROM unit_activity WHERE {_ONLY}) AS h "
+        f"INNER JOIN ({_QUIET}) AS q ON q.unit = h.unit "
+        f"WHERE h.day >= toDate(q.ended) - {WINDOW} GROUP BY q.unit) AS d ON d.unit = u.unit ORDER BY code"
+    ),
+    parameters=("only",),
+    columns=_columns(
+        code="text", first_day="day", last_time="time", complete="time", accepted="count", days="count"
+    ),
+    steady=True,
 )
 
 RATES: Final = Panel(
@@ -392,6 +439,7 @@ AUDITS: Final = Panel(
 
 PANELS: Final = (
     FRESHNESS,
+    ACTIVITY,
     RATES,
     BODIES,
     UNITS,

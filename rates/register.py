@@ -193,6 +193,12 @@ class Register:
         row = _row_before(rows, day) or rows[0]
         return row.name_vi, row.name_en
 
+    def ends(self, code: str) -> int | None:
+        """The last day that a unit is valid on; None where it has no end, or is not known."""
+        rows = self._history.get(code)
+        last = max((row.valid_to for row in rows), default=LAST_DAY) if rows else LAST_DAY
+        return last if last < LAST_DAY else None
+
     def body(self, unit: str, day: int) -> str:
         """The body that a unit belongs to on a day: its parents' top, as valid on the day.
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.tallies import BASES, SYSTEMS, TALLIES
-from sinks import letters, watch
+from sinks import freshness, letters, watch
 from sinks.client import Database, strings, uints
 
 
@@ -219,6 +219,7 @@ def views() -> Iterator[str]:
         "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
     )
     yield from watch.views(body("toDate(checked_at)"))
+    yield from freshness.views(body("day"))
 
 
 def _view(definition: Definition) -> str:

@@ -1,0 +1,66 @@
+"""Rows of the panels `freshness` and `activity` as what they mean: the pipe's state, and each office's.
+
+A measured delay is shown while it is young; an older one says nothing about now.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import lru_cache
+from typing import Any, Final
+
+from rates.calendar import Calendar
+from rates.freshness import Activity, Office, Pipe, office, pipe
+from rates.register import Register
+
+DELAY_HOLDS: Final = 600
+"""Seconds for which a canary's delay is worth telling."""
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def pipe_of(row: Mapping[str, Any], *, canary_seconds: float, now: int, moving: bool = False) -> Pipe:
+    """The state of the pipe from the row of `freshness`. `now` in seconds since 1970 UTC.
+
+    `moving`: whether what figures are complete to has moved on lately.
+    """
+    young = now - int(row["canary"] or 0) <= DELAY_HOLDS
+    return pipe(
+        complete_to=int(row["complete"]) or None if row["partitions"] else None,
+        heard=int(row["heard"]),
+        expected=int(row["expected"]),
+        canary_seconds=canary_seconds,
+        now=now,
+        moving=moving,
+        delay=_known(row["delay"]) if young else None,
+        slowest=_known(row["slowest"]) if young else None,
+        lag=_known(row["lag"]),
+    )
+
+
+def offices(
+    rows: Iterable[Mapping[str, Any]], through: Pipe, register: Register, calendar: Calendar
+) -> dict[str, Office]:
+    """The state of each unit that was ever heard of, from the rows of `activity`, by its code."""
+    return {
+        row["code"]: office(
+            through,
+            Activity(
+                int(row["last_time"]),
+                _day(row["first_day"]),
+                int(row["complete"]),
+                int(row["accepted"]),
+                int(row["days"]),
+            ),
+            calendar,
+            exists_until=register.ends(row["code"]),
+        )
+        for row in rows
+    }
+
+
+def _known(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH).days
