@@ -209,8 +209,11 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve the built-in page until the process is told to stop; `ready` hears the address."""
     from dashboards.page import page
+    from dashboards.page.counted import ASKED
     from dashboards.reading import Late
     from motcua.access import readers
+    from motcua.metrics import PAGE, exposed
+    from motcua.probes import exposition
 
     admitted = readers(settings)
     stop = asyncio.Event()
@@ -224,6 +227,7 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
         site_app = page(
             late, Register.shipped(), clock=clock.now, load=stored, readers=admitted, only=settings.body
         )
+        site_app.router.add_get("/metrics", exposition(exposed(PAGE, lambda: site_app[ASKED])))
         runner = web.AppRunner(site_app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, settings.page_host, settings.page_port)

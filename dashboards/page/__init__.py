@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from dashboards.page.counted import ASKED, Asked, CountedReader
 from dashboards.page.doors import guarded
 from dashboards.page.render import STATIC
 from dashboards.page.site import Site
@@ -37,17 +38,23 @@ def page(
     `clock` tells seconds since 1970 UTC. `register` gives names and what is registered; with `load` it is
     replaced by the stored one as soon as the database answers, and again after each time it was away.
     `readers` are asked for name and password; without them the page answers under names of loopback alone,
-    and `only` limits it to one body.
+    and `only` limits it to one body. What it was asked is counted under `ASKED`.
     """
-    site = Site(reader, register, clock=clock, definitions=tuple(definitions), load=load)
-    app = web.Application(middlewares=[guarded(site, readers, only)])
+    asked = Asked()
+    counted = CountedReader(reader, asked)
+    site = Site(counted, register, clock=clock, definitions=tuple(definitions), load=load)
+    app = web.Application(middlewares=[asked.middleware(), guarded(site, readers, only)])
+    app[ASKED] = asked
     app.add_routes(
         [
             web.get("/", site.overview),
             web.get("/body/{code}", site.body),
             web.get("/unit/{code}", site.unit),
+            web.get("/pipeline", site.pipeline),
             web.get("/api/panels", site.panels),
             web.get("/api/panels/{id}", site.panel),
+            web.get("/livez", site.live),
+            web.get("/readyz", site.ready),
             web.get("/healthz", site.health),
             web.static("/static", STATIC),
         ]

@@ -42,6 +42,9 @@ class Asked:
         return counted
 
 
+ASKED: Final = web.AppKey("asked", Asked)
+
+
 class CountedReader:
     """A reader that counts what is asked of another."""
 

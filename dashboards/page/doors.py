@@ -36,6 +36,8 @@ PRIVATE: Final = {
 CHALLENGE: Final = 'Basic realm="motcua", charset="UTF-8"'
 RETRY_AFTER: Final = "2"
 _NOBODY: Final = "-"
+PROBES: Final = ("/livez", "/readyz")
+"""What whoever keeps the page running asks without a name: they say whether it works, and nothing else."""
 
 
 def guarded(site: Site, readers: Readers | None = None, only: str = "") -> Middleware:
@@ -48,7 +50,10 @@ def guarded(site: Site, readers: Readers | None = None, only: str = "") -> Middl
     async def pass_through(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[ONLY] = _NOBODY
         try:
-            request[ONLY] = _admitted(request, readers).body if readers else _local(request, only)
+            if readers is None:
+                request[ONLY] = _local(request, only)
+            elif request.path not in PROBES:
+                request[ONLY] = _admitted(request, readers).body
             answer = await handler(request)
         except _Unknown:
             answer = _problem(site, request, 401, "unknown")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from dashboards.page import shown
+from dashboards.page import pipeline, shown
 from dashboards.page.asked import (
     DOSSIERS_A_PAGE,
     Asked,
@@ -164,6 +164,14 @@ class Site:
             pages=max(1, -(-matching // DOSSIERS_A_PAGE)),
         )
 
+    async def pipeline(self, request: web.Request) -> web.StreamResponse:
+        """How the monitor itself fares; of units it holds counts alone, within a reader's limit."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        found = await asyncio.gather(*(self._rows(one, question, {}, fresh) for one in pipeline.PANELS))
+        context = pipeline.context(found, self._clock(), question.lang)
+        return self._html(request, "pipeline.html", question, fresh, **context)
+
     async def panels(self, request: web.Request) -> web.Response:
         """Which panels there are for this reader, and what each is asked with."""
         rows = [_described(one) for one in PANELS if one.limitable or not request[ONLY]]
@@ -196,6 +204,19 @@ class Site:
                 "frames": [chosen.frame(rows)],
             }
         )
+
+    async def live(self, _: web.Request) -> web.Response:
+        """Alive: the database may be away for as long as it likes."""
+        return web.json_response({"live": True})
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Ready once the database answers."""
+        try:
+            await self._fresh()
+        except (Retry, Fatal) as error:
+            self.failed(error)
+            return web.json_response({"ready": False, "why": f"database {self._state}"}, status=503)
+        return web.json_response({"ready": True})
 
     async def health(self, _: web.Request) -> web.Response:
         """Alive; and whether the database is there: `ok`, `away` or `not_ready`."""

@@ -22,6 +22,7 @@ WORDS: Final[Mapping[str, Words]] = {
     ),
     "skip": ("Tới nội dung", "Skip to the content"),
     "overview": ("Tổng quan", "Overview"),
+    "pipeline": ("Đường ống dữ liệu ra sao?", "How does the pipeline fare?"),
     "contents": ("Các phần của trang", "Parts of this page"),
     "path": ("Vị trí", "You are here"),
     "language": ("Ngôn ngữ", "Language"),

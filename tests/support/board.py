@@ -22,6 +22,32 @@ SIXTH = Definition(
 )
 
 
+def told(worker: str, at: int, **changes: Any) -> dict[str, Any]:
+    """A worker as the panel lists it."""
+    counts = {
+        "messages": 120_000,
+        "batches": 1_900,
+        "accepted": 2_400_000,
+        "lost": 811,
+        "applied": 12,
+        "dead": 1_291,
+        "dossiers_written": 1_204_000,
+        "tallies_written": 3_220_000,
+        "retries": 3,
+        "rebalances": 2,
+        "cached": 1_204_000,
+        "loaded": 40_000,
+        "buffered_bytes": 0,
+        "audited": 4_000,
+        "disagreements": 0,
+    }
+    rates = {"messages_a_second": 41.5, "events_a_second": 8_311.2, "rows_a_second": 9_120.0}
+    return {
+        "worker": worker, "told": at, "begun": at - 7_200, "ended": 0, "partitions": 6, "lag": 9,
+        **rates, **counts, **changes,
+    }  # fmt: skip
+
+
 class Board:
     """`sinks.client.Database` to the page: it knows a panel by its SQL and what a world holds."""
 
@@ -35,6 +61,12 @@ class Board:
         self.rejected = {"bad_number": (1_204, 1_696_120_000), "wrong_unit": (87, 1_696_100_000)}
         self.more = 0
         self.missing_units = 2_756
+        self.disagreements = 0
+        self.workers_told = [
+            told("node-a:4711", self.complete + 595),
+            told("node-b:4711", self.complete + 300, lag=None),
+            told("node-a:4100", self.complete + 100, ended=1),
+        ]
 
     async def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
         values = dict(parameters or {})
@@ -122,6 +154,45 @@ class Board:
             {"reason_code": reason, "events": events, "latest": latest}
             for reason, (events, latest) in self.rejected.items()
             if self.version
+        ]
+
+    def workers(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.workers_told
+
+    def stages(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        spent = {"decode": 14.2, "load": 3.1, "fold": 21.7, "dossiers": 9.4, "tallies": 12.9, "progress": 1.2}
+        return [{"stage": name, "spent": time, "recent": time / 60} for name, time in spent.items()]
+
+    def batches(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"at_most": 10**power, "batches": 1_500 >> power} for power in range(1, 5)]
+
+    def partitions(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "partition": index,
+                "complete": self.complete - index,
+                "latest": self.complete - index,
+                "lag": None if index == 11 else index % 3,
+                "told": self.complete,
+                "delay_ms": None if index == 11 else 310 + 17 * index,
+                "canary": self.complete - 30,
+            }
+            for index in range(12)
+            if self.version
+        ]
+
+    def audits(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        checked = self.complete - 60
+        return [
+            {
+                "cohorts": 4_211,
+                "wrong": self.disagreements,
+                "found": self.disagreements,
+                "newest": checked,
+                "oldest": checked - 7_000,
+                "found_latest": 0,
+                "repaired_latest": 0,
+            }
         ]
 
     def scoreboard_bodies(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
