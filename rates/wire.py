@@ -245,10 +245,16 @@ def _loose(value: bytes) -> _LooseCall | None:
     if not isinstance(found, dict):
         return None
     data = found.get("data")
+    records: list[Record | None] | None = None
+    if isinstance(data, list):
+        # Too many are refused by their number: to read millions of them would hold a worker up for longer
+        # than its session lasts.
+        too_many = len(data) > MAX_RECORDS
+        records = [None] * len(data) if too_many else [_loose_record(item) for item in data]
     return _LooseCall(
         service=_loose_text(found.get("service")),
         madonvi=_loose_text(found.get("madonvi")),
-        data=[_loose_record(item) for item in data] if isinstance(data, list) else None,
+        data=records,
     )
 
 

@@ -26,8 +26,8 @@ from tests.recount.reading import strict_json
 from tests.recount.recount import DECLARED, Recount
 from tests.recount.register import SHIPPED, register_in
 
-MOST_SECONDS: Final = 20.0
-"""Of the processor, for one message; the slowest known, eight mebibytes of something, takes some seconds."""
+MOST_SECONDS: Final = 5.0
+"""Of the processor, for one message; the slowest known, eight mebibytes of something, takes one."""
 MOST_MEMORY: Final = 120
 """Bytes for each byte of a large message; the worst known is a call of nothing but empty records."""
 LARGE: Final = 1_000_000
