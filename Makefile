@@ -9,7 +9,7 @@ CACHE := .cache
 export MOTCUA_CACHE_DIR ?= $(CURDIR)/$(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help env jars demo test lint bench faults clean
+.PHONY: help env jars demo test lint bench faults fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ lower = $(shell echo $(1) | tr A-Z a-z)
 
 faults: env ## everything that goes wrong, against a recount; SEED= EVENTS= KILLS= … PLAN=, see --help
 	$(BIN)/python -m tests.faults $(foreach name,$(FAULTS),$(if $($(name)),--$(call lower,$(name)) $($(name))))
+
+fuzz: env ## hostile input: DECODE= inputs decoded, PIPELINE= through a stack, SEED=; INPUT= plays one again
+	$(BIN)/python -m tests.fuzz $(foreach name,DECODE PIPELINE SEED INPUT,$(if $($(name)),--$(call lower,$(name)) $($(name))))
 
 lock: $(VENV)/ready # after a change of the dependencies in pyproject.toml
 	echo 'uv==0.13.9' | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate -q -o bootstrap.lock
