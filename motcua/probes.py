@@ -60,10 +60,14 @@ class Worker:
         return numbers(self.app) if self.app else NONE
 
 
-def exposition(metrics: Callable[[], bytes]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """What answers `/metrics`."""
+def exposition(
+    metrics: Callable[[], bytes], *, named: bool = False
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """What answers `/metrics`: to this machine alone, unless whoever reaches it has proven a name."""
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.Response:
+        if not (named or loopback(request.remote or "")):
+            raise web.HTTPNotFound
         return web.Response(body=metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     return answer

@@ -18,6 +18,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from motcua import clock, wiring
+from motcua.metrics import INTAKE, exposed
+from motcua.probes import exposition
 from motcua.settings import Settings
 from producers import senders
 from producers.outlet import Outlet
@@ -52,6 +54,7 @@ async def serve(found: Settings, known: Senders, ready: Callable[[str], None]) -
     _tell_ended(portal)
     logging.getLogger("aiohttp.server").addFilter(_holds_nothing_sent)
     runner = portal.runner()
+    runner.app.router.add_get("/metrics", exposition(exposed(INTAKE, lambda: portal)))
     await runner.setup()
     tasks = [asyncio.create_task(stop.wait()), asyncio.create_task(_renew(found, portal, loaded))]
     try:

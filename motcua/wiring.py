@@ -227,7 +227,8 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
         site_app = page(
             late, Register.shipped(), clock=clock.now, load=stored, readers=admitted, only=settings.body
         )
-        site_app.router.add_get("/metrics", exposition(exposed(PAGE, lambda: site_app[ASKED])))
+        metrics = exposed(PAGE, lambda: site_app[ASKED])
+        site_app.router.add_get("/metrics", exposition(metrics, named=admitted is not None))
         runner = web.AppRunner(site_app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, settings.page_host, settings.page_port)

@@ -142,6 +142,7 @@ def context(found: Sequence[Rows], now: int, lang: Lang) -> dict[str, Any]:
     def p(key: str) -> str:
         return say(WORDS[key], lang)
 
+    well = not audit["wrong"] if audit["cohorts"] else None
     wrong = f"{count(audit['wrong'], lang)} {p('wrong_now').lower()}"
     return {
         "p": p,
@@ -149,7 +150,7 @@ def context(found: Sequence[Rows], now: int, lang: Lang) -> dict[str, Any]:
             Card("workers", f"{len(live)} / {len(workers)}", p("live"), bool(live)),
             Card("lag", count(sum(known), lang) if known else shown.NONE, p("waiting"), None),
             Card("delay", _seconds(max(delays) / 1000, lang) if delays else shown.NONE, p("slowest"), None),
-            Card("disagreements", count(found_ever, lang), wrong, not audit["wrong"] if audit["cohorts"] else None),
+            Card("disagreements", count(found_ever, lang), wrong, well),
             Card("rejected", rejected_total, p("events"), None),
         ],
         "workers": listed,
