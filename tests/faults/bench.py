@@ -211,10 +211,9 @@ class Bench:
 
     def allow(self, events: float) -> None:
         """Let the load out up to so many events."""
-        if int(events) > self.allowed and self._load is not None and self._load.stdin is not None:
+        if int(events) > self.allowed and not self.ended and self._load is not None and self._load.stdin:
             self.allowed = int(events)
-            with contextlib.suppress(ConnectionError):
-                self._load.stdin.write(f"{self.allowed}\n".encode())
+            self._load.stdin.write(f"{self.allowed}\n".encode())
 
     def durable(self) -> int:
         """So many events of the load are in the database, tallies included."""

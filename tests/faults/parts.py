@@ -154,12 +154,28 @@ class Slot(Part):
         """Why a worker may end itself now; empty where it may not."""
         self.ended: list[tuple[int, str]] = []
         self.stopped = False
+        self.settled = 0.0
+        """When it was last given partitions, as far as it has been heard (monotonic)."""
+        self._ready = False
+        self._heard = 0
         self._lives = lives
         self._blame = blame
 
     @property
     def ready(self) -> bool:
-        return self.running and not self.stopped and "worker ready" in self.said()
+        self.hear()
+        return self.running and not self.stopped and self._ready
+
+    def hear(self) -> None:
+        """Take in what it has said since the last time."""
+        with self.log.open("rb") as file:
+            file.seek(self._heard)
+            said = file.read()
+        said = said[: said.rfind(b"\n") + 1]
+        self._heard += len(said)
+        if b"partitions assigned" in said:
+            self.settled = time.monotonic()
+        self._ready = self._ready or b"worker ready" in said
 
     async def keep(self) -> None:
         """For as long as the run lasts."""
@@ -169,6 +185,7 @@ class Slot(Part):
                 continue
             self.asked = None
             self._lives[self.number] = self._lives.get(self.number, 0) + 1
+            self._ready = False
             await self.start()
             assert self.process is not None
             code = await self.process.wait()
@@ -178,8 +195,6 @@ class Slot(Part):
 
     def _judge(self, code: int) -> None:
         said = self.last_line()
-        if "Traceback" in self.said():
-            self._blame(f"{self.name} left a traceback: see {self.log}")
         match self.asked, code:
             case signal.SIGKILL, _:
                 return
@@ -191,7 +206,7 @@ class Slot(Part):
                 self._blame(f"{self.name} did not stop within {STOPS_WITHIN:g} s of SIGTERM")
                 return
         self.ended.append((code, said))
-        if code == 0 or not _LAST_LINE.search(said):
+        if code == 0 or not _LAST_LINE.search(said) or "a bug" in said:
             self._blame(f"{self.name} ended itself with code {code} and no word of what to do: {said!r}")
         elif not self.excused():
             self._blame(f"{self.name} ended itself without a reason in the plan, code {code}: {said}")

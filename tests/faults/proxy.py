@@ -84,7 +84,8 @@ class Proxy:
         self.disturbances: list[Disturbance] = []
         self.lives: dict[int, int] = {}
         self.durable: dict[int, int] = {}
-        self.owner: dict[int, int] = {}
+        self.owner: dict[int, tuple[int, float]] = {}
+        """By partition, who last wrote its progress, and when."""
         self.watchers: set[Callable[[Moved], None]] = set()
 
     async def open(self, doors: int) -> list[str]:
@@ -183,7 +184,7 @@ class Proxy:
         table = pa.ipc.open_file(pa.BufferReader(body[start:])).read_all()
         rows = zip(table["partition"].to_pylist(), table["version"].to_pylist(), strict=True)
         for partition, version in rows:
-            self.owner[partition] = slot
+            self.owner[partition] = slot, self._now()
             if version > self.durable.get(partition, -1):
                 self.durable[partition] = version
                 moved = Moved(partition, version, slot, life, self._now())

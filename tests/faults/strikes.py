@@ -18,6 +18,8 @@ from tests.faults.proxy import Disturbance
 
 TRIGGER: Final = 6.0
 """So long a fault waits for the statement at which it is to strike; then it strikes anyhow."""
+SETTLES: Final = 10.0
+"""So long it is waited for a worker that owns partitions."""
 EXCUSED: Final = 90.0
 """So long after the broker was away a worker may end itself."""
 _APART: Final = 2.5
@@ -38,7 +40,7 @@ async def play(bench: Bench, plan: list[Fault]) -> None:
             dripping.cancel()
         dripping = asyncio.create_task(_drip(bench, min(1.0, 2 * following - fault.at)))
         await asyncio.sleep(fault.wait)
-        measured = fault.alone and not together
+        measured = fault.alone and all(task.done() for task in together)
         together.append(asyncio.create_task(_one(bench, fault, measured=measured)))
         if fault.alone:
             await asyncio.gather(*together)
@@ -75,16 +77,21 @@ def _state(bench: Bench) -> str:
 
 
 async def _victim(bench: Bench, who: int) -> Slot:
-    """A worker that is ready and, if there is one, owns partitions; another one is ready, too."""
+    """A worker that is ready and has written since the group settled, if there is one; another is ready."""
     await bench.until_ready(2)
-    ready = [slot for slot in bench.slots if slot.ready]
-    owners = [slot for slot in ready if slot.number in bench.proxy.owner.values()]
-    among = owners or ready or bench.slots
-    return among[who % len(among)]
+    deadline = time.monotonic() + SETTLES
+    while not (owners := [s for s in bench.slots if s.ready and _owned(bench, s)]):
+        if time.monotonic() > deadline:
+            owners = [slot for slot in bench.slots if slot.ready] or bench.slots
+            break
+        await asyncio.sleep(0.05)
+    return owners[who % len(owners)]
 
 
 def _owned(bench: Bench, slot: Slot) -> set[int] | None:
-    return {p for p, owner in bench.proxy.owner.items() if owner == slot.number} or None
+    """The partitions that are a worker's own: it has written their progress since the group settled."""
+    settled = max(each.settled for each in bench.slots)
+    return {p for p, (who, at) in bench.proxy.owner.items() if who == slot.number and at > settled} or None
 
 
 async def _at(bench: Bench, slot: Slot, how: str, do: Callable[[], Awaitable[None]], *, cut: bool) -> None:
@@ -151,7 +158,7 @@ def _watched(bench: Bench, slot: Slot) -> tuple[float, asyncio.Task[float]]:
 async def _single(bench: Bench, fault: Fault) -> float:
     last = await _victim(bench, fault.who)
     others = [slot for slot in bench.slots if slot.wanted and slot is not last]
-    inherited = {p for p, owner in bench.proxy.owner.items() if owner != last.number} or None
+    inherited = set(bench.proxy.owner) - (_owned(bench, last) or set()) or None
     taken = asyncio.create_task(bench.first_new(inherited, slot=last.number))
     await asyncio.gather(*(slot.retire() for slot in others))
     try:

@@ -33,6 +33,8 @@ SLICES: Final = 16
 CANARY: Final = b"motcua-canary"
 """The key of the messages by which a worker measures its own pipe: never a dossier."""
 _SHOWN: Final = 5
+_MANY: Final = 50_000
+"""Dossiers, above which figures are compared by half-years."""
 _PERIODS: Final = (
     ("2000-01-01", "2021-12-31"),
     *((f"{year}-{since}", f"{year}-{until}") for year in range(2022, 2027)
@@ -98,7 +100,8 @@ class Found:
 def compare_tallies(expected: Recount, found: Found, environment: Mapping[str, str]) -> int:
     """Every figure of every group; returns how many there are."""
     cells = 0
-    for since, until in _PERIODS:
+    whole = (("2000-01-01", "2099-12-31"),)
+    for since, until in _PERIODS if len(expected.dossiers) > _MANY else whole:
         done = subprocess.run(
             [sys.executable, "-m", "motcua", "rates", "--json", "--form", "both", "--by", ",".join(GROUPS),
              "--from", since, "--to", until],
