@@ -1,7 +1,6 @@
 """The verdict: what the database says, against an independent recount of everything that Kafka holds.
 
-A process of its own, that follows the topic at low priority while the run goes on and compares once it is
-told to: every tally through `motcua rates --json` (unit × body × day × month × system, both forms), every
+A process of its own, that follows the topic while the run goes on and compares once it is told to: every tally through `motcua rates --json` (unit × body × day × month × system, both forms), every
 dossier field by field, dead letters by reason. Slice by slice, so that millions of dossiers fit in memory.
 
     python -m tests.faults.verdict --brokers A --engine URL --data DIR    < offsets as one JSON document
@@ -224,7 +223,6 @@ def main() -> int:
     parser.add_argument("--engine", required=True)
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
-    os.nice(10)
     state = follow(options.brokers, options.topic)
     environment = {"MOTCUA_CLICKHOUSE": options.engine, "MOTCUA_DATA_DIR": str(options.data)}
     sys.stdout.write(json.dumps(asyncio.run(judge(state, options.engine, environment))) + "\n")
