@@ -17,7 +17,7 @@ def readers(settings: Settings) -> Readers | None:
     if not loopback(settings.page_host):
         msg = (
             f"page_host {settings.page_host} is open to the network, and page_readers names nobody. "
-            "Next: name who may read in a file (docs/security.md) and set MOTCUA_PAGE_READERS to it, "
+            "Next: motcua page --new-reader NAME >> page.readers; MOTCUA_PAGE_READERS=page.readers; "
             "or leave MOTCUA_PAGE_HOST at 127.0.0.1"
         )
         raise WrongUse(msg)

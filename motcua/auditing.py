@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from motcua.cli import Json, app, ask, console, say, show
+from motcua.access import unlimited
+from motcua.cli import Json, app, ask, console, say, settings, show
 from rates.sheets import EPOCH
 from rates.tallies import BASES, SYSTEMS
 
@@ -28,6 +29,7 @@ def audit(
 
     A cohort that is being written at the moment is read again, and listed as in flight if it stays so.
     """
+    unlimited(settings(), "an audit is of every body's tallies")
     answer = ask(_audited)
     rows = [row for row in answer.pop("rows") if everything or row["state"] != "agrees"]
     if as_json:

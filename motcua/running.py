@@ -123,8 +123,24 @@ def worker(
 @app.command()
 def page(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
+    new_reader: Annotated[
+        str, typer.Option(metavar="NAME", help="Make a password for a reader, and end.")
+    ] = "",
+    body: Annotated[
+        str, typer.Option(metavar="BODY", help="The one ministry or province of that reader.")
+    ] = "",
 ) -> None:
     """The built-in page: on loopback, or for those whom `page_readers` names."""
+    if new_reader or body:
+        from dashboards import readers
+
+        try:
+            password, lines = readers.new(new_reader, body)
+        except readers.ReadersError as error:
+            raise wrong(str(error)) from error
+        say(f"the password of {new_reader}, shown this once: {password}")
+        typer.echo(lines)
+        return
     from motcua.wiring import serve_page
 
     given["page_port"] = port

@@ -389,6 +389,16 @@ def test_a_reader_reads_but_neither_writes_nor_leaves_the_engine(
         "SELECT * FROM remote('127.0.0.1:1', system.one)",
         "SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
         "SELECT * FROM executable('x.sh', TSV, 'a String')",
+        "SELECT * FROM Python(sql)",
+        "SELECT * FROM `Python`(sql)",
+        "SELECT * FROM sql",
+        f"SELECT * FROM loop(file('{secret}'))",
+        f"SELECT * FROM view(SELECT file('{secret}'))",
+        f"DESCRIBE TABLE file('{secret}')",
+        "SELECT * FROM filesystem('/')",
+        f"INSERT INTO FUNCTION file('{tmp_path / 'out.csv'}') SELECT 1",
+        f"EXPLAIN SELECT 1 INTO OUTFILE '{tmp_path / 'out.csv'}'",
+        f"SHOW TABLES INTO OUTFILE '{tmp_path / 'out.csv'}'",
         f"SELECT 1 INTO OUTFILE '{tmp_path / 'out.csv'}'",
         "SELECT 1 SETTINGS max_memory_usage = 0",
         "SELECT 1; DROP TABLE x",
@@ -402,6 +412,22 @@ def test_a_reader_reads_but_neither_writes_nor_leaves_the_engine(
         b"SELECT getSetting('max_memory_usage'), getSetting('max_execution_time')", {}, **asked
     )
     assert got == f"{512 << 20}\t5\n".encode()
+    for name, most in (("max_execution_time", "60"), ("max_threads", "2")):
+        for wanted in ("0", "1000000", "-1", "1e9", "'0'"):
+            _, got = running.send(
+                f"SELECT getSetting('{name}')".encode(), {}, user="grafana", **{name: wanted}
+            )
+            assert got.decode().strip() == most, (name, wanted)
+    for name in ("readonly", "allow_ddl"):
+        response, _ = running.send(
+            b"CREATE TABLE more (a UInt8) ENGINE = Memory", {}, user="grafana", **{name: "0"}
+        )
+        assert response.status == 403
+    for database in ("motcua", "default"):
+        response, _ = running.send(
+            b"SELECT * FROM {t:Identifier}", {}, user="grafana", database=database, param_t=str(secret)
+        )
+        assert response.status == 404
     assert not (tmp_path / "out.csv").exists()
     assert client.query(f"SELECT a FROM {table}").result_rows == [(1,)]
     reader.close()
@@ -417,9 +443,16 @@ def test_a_get_and_readonly_only_read(running: Running, table: str) -> None:
 
 
 def test_a_page_in_a_browser_is_kept_out(running: Running) -> None:
-    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
-        response, _ = running.send(b"SELECT 1", headers)
-        assert response.status == 403
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        for method in ("POST", "GET"):
+            response, _ = running.send(b"", headers, method, query="SELECT 1")
+            assert response.status == 403
 
 
 def test_a_query_beyond_its_memory_fails_and_the_engine_lives(client: Client) -> None:
