@@ -38,11 +38,13 @@ def main() -> int:
             faults += _pipe(options.seed, options.pipeline, Path(folder))
     if not faults:
         return 0
-    print(f"\n{len(faults)} differences, seed {options.seed}; kept in {_kept(options.seed, faults)}")
+    again = f"make fuzz SEED={options.seed}"
+    print(f"\n{len(faults)} differences; kept in {_kept(options.seed, faults)}")
+    print(f"all again: {again} DECODE={options.decode} PIPELINE={options.pipeline}")
     for fault in faults[:SHOWN]:
         print(f"  input {fault.number} ({fault.kind}): {fault.what[:500]}")
         if fault.number >= 0:
-            print(f"    again: make fuzz SEED={options.seed} INPUT={fault.number}")
+            print(f"    decoded again: {again} INPUT={fault.number}")
     return 1
 
 
