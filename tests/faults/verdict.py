@@ -1,7 +1,8 @@
 """The verdict: what the database says, against an independent recount of everything that Kafka holds.
 
-A process of its own, that follows the topic while the run goes on and compares once it is told to: every tally through `motcua rates --json` (unit × body × day × month × system, both forms), every
-dossier field by field, dead letters by reason. Slice by slice, so that millions of dossiers fit in memory.
+A process of its own, that follows the topic while the run goes on and compares once it is told to: every
+tally through `motcua rates --json` (unit × body × day × month × system, both forms), every dossier field by
+field, dead letters by reason. Slice by slice, so that millions of dossiers fit in memory.
 
     python -m tests.faults.verdict --brokers A --engine URL --data DIR    < offsets as one JSON document
 """
