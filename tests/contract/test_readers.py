@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -347,3 +348,23 @@ async def test_the_command_lines_rates_and_dossiers_keep_to_one_body(everything:
             pooled = await reads.rates(everything, [one], ("reported",), scope=scope)
             assert len(dossiers) == pooled[0]["denominator"]
             assert {row["body"] for row in dossiers} <= {body}
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+
+
+async def test_the_row_policies_of_the_page_on_security_keep_to_one_body(everything: Database) -> None:
+    """The engine has no users, so their grammar is asked of its parser and their conditions of its tables."""
+    (block,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for statement in block.strip().split(";\n"):
+        await everything.value("SELECT formatQuery({sql:String})", {"sql": statement.rstrip(";")})
+    kept = {}
+    for table, condition in re.findall(r"h18 ON motcua\.(\w+) USING (.*) TO dien_bien;", block):
+        here = condition.replace("'motcua.body_of'", "'body_of'")
+        rows = await everything.rows(f"SELECT toString(unit) AS u FROM {table} FINAL WHERE {here}")
+        kept[table] = {row["u"] for row in rows}
+        whole = await everything.rows(f"SELECT toString(unit) AS u FROM {table} FINAL")
+        assert kept[table] < {row["u"] for row in whole}
+    # The unit of the old form is not in the register.
+    assert kept["tallies"] == kept["dossiers"] == {"H18.02", "H18.03"}
+    assert kept["dead_letters"] == {"H18.02"}
