@@ -163,8 +163,10 @@ class Slot(Part):
 
     @property
     def ready(self) -> bool:
+        if not self.running:
+            return False
         self.hear()
-        return self.running and not self.stopped and self._ready
+        return self._ready and not self.stopped
 
     def hear(self) -> None:
         """Take in what it has said since the last time."""
