@@ -17,13 +17,13 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from rates.failures import Retry, kafka_failure
+from rates.failures import Fatal, Retry, kafka_failure
 from streams.audit import Auditor, AuditStore
 from streams.batches import Folder
 from streams.canary import sing
 from streams.intake import App, Consumer, Tables
 from streams.offsets import Buffer, Limits
-from streams.vitals import Teller, Told
+from streams.vitals import Teller, Told, dead
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,8 @@ TELL_SECONDS: Final = 30.0
 """How often a worker that is busy logs what it has folded."""
 REBALANCE_SECONDS: Final = 60.0
 """How long a rebalance may last before the worker gives its place to another."""
+DEAD_SECONDS: Final = 5.0
+"""How long a worker may go on without its agent or its folding; Faust itself starts an agent again sooner."""
 STOP_SECONDS: Final = 5.0
 """How long leaving the group may last: a broker that hangs must not keep a worker that was asked to stop."""
 DRAIN_SECONDS: Final = 5.0
@@ -180,7 +182,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
     else:
         starting.cancel()
     loop = asyncio.get_running_loop()
-    settled = loop.time()
+    settled = lived = loop.time()
     while not stop.is_set() and not app.crashed:
         with suppress(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -190,6 +192,12 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         elif loop.time() - settled > REBALANCE_SECONDS:
             msg = f"a rebalance did not end in {REBALANCE_SECONDS:g} s. Next: start the worker again"
             raise Retry("kafka", msg)
+        # A task that was cancelled ends in silence, and the worker would keep partitions that it never folds.
+        if not dead(app):
+            lived = loop.time()
+        elif loop.time() - lived > DEAD_SECONDS:
+            msg = f"the worker is dead: {dead(app)}; nothing it had not written was acknowledged"
+            raise Fatal(f"{msg}. Next: start the worker again")
     reason = app.crash_reason if app.crashed else None
     if reason is None and starting.done():
         app.buffer.close()
