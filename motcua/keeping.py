@@ -105,14 +105,13 @@ async def _abandon(found: Settings) -> None:
 
 async def _restore(found: Settings, file: Path, source: "Archive", *, replace: bool) -> None:
     from motcua.wiring import prepare
-    from sinks import backup, generations
+    from sinks import backup, generations, migrate
     from sinks.generations import Source
-    from sinks.migrate import staging
 
     manifest = source.manifest
     backup.check(manifest)
     own = found.database == manifest.database
-    async with _named(found, "system") as system, _named(found, staging(found.database)) as staged:
+    async with _named(found, "system") as system, _named(found, migrate.staging(found.database)) as staged:
         there = await backup.held(system, found.database)
         if there and not replace:
             msg = (
@@ -133,6 +132,8 @@ async def _restore(found: Settings, file: Path, source: "Archive", *, replace: b
             await backup.abandon(system, staged.name)
             raise
         await backup.place(system, staged.name, found.database)
+        async with _named(found, found.database) as live:
+            await migrate.migrate(live, clock.now(), lambda _line: None)
     await prepare(found if own else found.model_copy(update={"kafka": ""}), say)
     say(f"{_told(manifest)}; every table as in {file}, every tally as its dossiers")
     if flying:
@@ -195,19 +196,21 @@ def _patience(state: RetryCallState) -> bool:
 
 
 async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
-    """Set the consumer group to where the restored rows stand, or the next generation's to the beginning."""
+    """Set the consumer group to where the restored rows stand.
+
+    Where the topic is another one than theirs, `motcua migrate` registers it, and its group begins it.
+    """
     from producers import topics
     from sinks import generations
 
     registered = await generations.latest(staged)
-    same = registered is not None and registered[1] == topic
-    generation = registered[0] if registered else 0
+    if registered is None or registered[1] != topic:
+        return
     bounds = await asyncio.to_thread(topics.bounds, found.kafka, topic.topic, topic.partitions)
     offsets = {partition: first for partition, (first, _) in bounds.items()}
-    if same:
-        for row in await staged.rows("SELECT partition, version FROM progress FINAL"):
-            if row["version"] >> 52 == generation:
-                offsets[row["partition"]] = (row["version"] >> 12 & _OFFSET) + 1
+    for row in await staged.rows("SELECT partition, version FROM progress FINAL"):
+        if row["version"] >> 52 == registered[0]:
+            offsets[row["partition"]] = (row["version"] >> 12 & _OFFSET) + 1
     for partition, (first, end) in bounds.items():
         if offsets[partition] > end:
             msg = (
@@ -223,9 +226,9 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
                 f"{first - 1:,}, which came after the backup. Next: publish the event logs of that time again"
             )
             offsets[partition] = first
-    name = generations.group(generation if same else generation + 1)
-    await asyncio.to_thread(topics.rewind, found.kafka, topic.topic, name, offsets)
-    say(f"group {name} goes on from where the backup stands" if same else f"group {name} begins its topic")
+    group = generations.group(registered[0])
+    await asyncio.to_thread(topics.rewind, found.kafka, topic.topic, group, offsets)
+    say(f"group {group} goes on from where the backup stands")
 
 
 async def _against_dossiers(staged: "Database") -> int:

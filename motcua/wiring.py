@@ -78,7 +78,9 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
         await reference.save_definitions(connected)
         if settings.kafka:
             found = source(settings)
-            if found is None:
+            if found is not None:
+                await _from_the_beginning(settings, connected, found)
+            else:
                 from producers import topics
 
                 topics.create(settings.kafka, settings.topic, settings.partitions)
@@ -89,6 +91,29 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
                 raise Fatal(msg)
             generation = await generations.register(connected, found, clock.now())
             say(f"topic {settings.topic} is generation {generation}")
+
+
+async def _from_the_beginning(settings: Settings, connected: Database, found: Source) -> None:
+    """Let the group of a topic that is registered next begin it: one left over would skip its events.
+
+    A group of that name outlives the database that it belonged to, where that was lost or put back.
+    """
+    from producers import topics
+
+    known = await generations.latest(connected)
+    if known is not None and known[1] == found:
+        return
+    group = generations.group(known[0] + 1 if known is not None else 1)
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(START_SECONDS),
+        reraise=True,
+    ):
+        with attempt:
+            bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
+            offsets = {partition: first for partition, (first, _) in bounds.items()}
+            await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, offsets)
 
 
 async def generation(settings: Settings) -> tuple[int, Source]:
