@@ -31,6 +31,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "body": "",
     "unit": "",
     "only": "",
+    "units": "",
     "missing": 0,
     "limit": 50,
     "offset": 0,
@@ -149,37 +150,48 @@ FRESHNESS: Final = Panel(
     open=True,
 )
 
-_ENDED: Final = (
-    f"SELECT unit, min(day) AS began, max(last) AS ended FROM unit_activity WHERE {_ONLY} GROUP BY unit"
+_THEIRS: Final = (
+    "({only:String} = '' OR (unit IN (SELECT unit FROM unit_ends WHERE body = {only:String}) "
+    "AND body = {only:String}))"
 )
-_QUIET: Final = f"SELECT * FROM ({_ENDED}) WHERE toDate(ended) + 1 < complete_day"
+_ENDED: Final = (
+    f"SELECT unit, min(day) AS began, max(last) AS ended FROM unit_activity WHERE {_THEIRS} GROUP BY unit"
+)
 
 ACTIVITY: Final = Panel(
     id="activity",
-    question_vi="Đơn vị nào được ghi nhận lần cuối khi nào, và theo nhịp nào?",
-    question_en="When was each unit last heard of, and in what rhythm?",
-    # How far data go is read before everything else, so that what it says is complete is in the rest. The
-    # rhythm is looked up only for units with a whole day of silence: in everyday work a few.
+    question_vi="Đơn vị nào được ghi nhận lần cuối khi nào?",
+    question_en="When was each unit last heard of?",
+    # How far data go is read before what it says is complete is.
     sql=(
-        "WITH (SELECT min(complete_to) FROM freshness) AS reached, "
-        "toDate(reached, 'Asia/Ho_Chi_Minh') AS complete_day "
-        "SELECT toString(u.unit) AS code, toString(u.began) AS first_day, toUInt32(u.ended) AS last_time, "
-        "toUInt32(reached) AS complete, a.accepted AS accepted, d.days AS days "
-        f"FROM ({_ENDED}) AS u LEFT JOIN (SELECT q.unit AS unit, sum(c.received) AS accepted "
-        "FROM (SELECT unit, day, received FROM counts "
-        f"WHERE basis = 'received' AND unit IN (SELECT unit FROM ({_QUIET})) AND {_ONLY}) AS c "
-        f"INNER JOIN ({_QUIET}) AS q ON q.unit = c.unit "
-        f"WHERE c.day >= greatest(q.began, toDate(q.ended) - {WINDOW}) AND c.day < toDate(q.ended) "
-        "GROUP BY q.unit) AS a ON a.unit = u.unit LEFT JOIN (SELECT q.unit AS unit, "
-        "groupBitOr(bitShiftLeft(toUInt32(1), toDate(q.ended) - h.day)) AS days "
-        f"FROM (SELECT unit, day FROM unit_activity WHERE {_ONLY}) AS h "
-        f"INNER JOIN ({_QUIET}) AS q ON q.unit = h.unit "
-        f"WHERE h.day >= toDate(q.ended) - {WINDOW} GROUP BY q.unit) AS d ON d.unit = u.unit ORDER BY code"
+        "SELECT toString(unit) AS code, toString(began) AS first_day, toUInt32(ended) AS last_time, "
+        f"toUInt32((SELECT min(complete_to) FROM freshness)) AS complete FROM ({_ENDED}) ORDER BY code"
     ),
     parameters=("only",),
-    columns=_columns(
-        code="text", first_day="day", last_time="time", complete="time", accepted="count", days="count"
+    columns=_columns(code="text", first_day="day", last_time="time", complete="time"),
+    steady=True,
+)
+
+_OF: Final = "({units:String} = '' OR unit IN (SELECT arrayJoin(splitByChar(',', {units:String}))))"
+
+RHYTHM: Final = Panel(
+    id="rhythm",
+    question_vi="Nhịp làm việc của từng đơn vị trước lần ghi nhận cuối ra sao?",
+    question_en="In what rhythm did each unit work before it was last heard of?",
+    sql=(
+        "SELECT toString(d.unit) AS code, d.days AS days, a.accepted AS accepted FROM ("
+        "SELECT h.unit AS unit, groupBitOr(bitShiftLeft(toUInt32(1), toDate(e.ended) - h.day)) AS days "
+        f"FROM (SELECT unit, day FROM unit_activity WHERE {_OF} AND {_THEIRS}) AS h "
+        f"INNER JOIN ({_ENDED}) AS e ON e.unit = h.unit "
+        f"WHERE h.day >= toDate(e.ended) - {WINDOW} GROUP BY h.unit) AS d LEFT JOIN ("
+        "SELECT c.unit AS unit, sum(c.received) AS accepted FROM (SELECT unit, day, received FROM counts "
+        f"WHERE basis = 'received' AND {_OF} AND {_THEIRS}) AS c "
+        f"INNER JOIN ({_ENDED}) AS e ON e.unit = c.unit "
+        f"WHERE c.day >= greatest(e.began, toDate(e.ended) - {WINDOW}) AND c.day < toDate(e.ended) "
+        "GROUP BY c.unit) AS a ON a.unit = d.unit ORDER BY code"
     ),
+    parameters=("units", "only"),
+    columns=_columns(code="text", days="count", accepted="count"),
     steady=True,
 )
 
@@ -440,6 +452,7 @@ AUDITS: Final = Panel(
 PANELS: Final = (
     FRESHNESS,
     ACTIVITY,
+    RHYTHM,
     RATES,
     BODIES,
     UNITS,

@@ -9,7 +9,7 @@ _GENERATION = "bitShiftRight(version, 52) = registered.1"
 
 
 def views(body: str) -> Iterator[str]:
-    """The views `pipe` (one row) and `unit_activity`. `body`: SQL for the body of `unit` on `day`.
+    """The views `pipe` (one row), `unit_activity`, `unit_ends`. `body`: SQL for the body of `unit` on `day`.
 
     `pipe` tells of the registered topic how many of its partitions were heard of, the canaries' delay in
     milliseconds (median and maximum over partitions, and when the last was seen) and what workers say is
@@ -27,3 +27,8 @@ def views(body: str) -> Iterator[str]:
         "told.1 AS delay, told.2 AS slowest, toUnixTimestamp(told.3) AS canary, told.4 AS lag FROM freshness"
     )
     yield f"CREATE OR REPLACE VIEW unit_activity AS SELECT unit, {body} AS body, day, last FROM heard"
+    # Which units to look at for a body, without asking for the body of each of their days.
+    ends = " UNION ALL ".join(
+        f"SELECT unit, {which}(day) AS day FROM heard GROUP BY unit" for which in ("min", "max")
+    )
+    yield f"CREATE OR REPLACE VIEW unit_ends AS SELECT unit, {body} AS body FROM ({ends})"
