@@ -37,6 +37,7 @@ DEAD_SECONDS: Final = 5.0
 """How long a worker may go on without its agent or its folding; Faust itself starts an agent again sooner."""
 STOP_SECONDS: Final = 5.0
 """How long leaving the group may last: a broker that hangs must not keep a worker that was asked to stop."""
+_AGAIN: Final = "nothing it had not written was acknowledged. Next: start the worker again"
 DRAIN_SECONDS: Final = 5.0
 """How long a worker that was asked to stop may finish the micro-batch in flight."""
 
@@ -196,8 +197,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         if not dead(app):
             lived = loop.time()
         elif loop.time() - lived > DEAD_SECONDS:
-            msg = f"the worker is dead: {dead(app)}; nothing it had not written was acknowledged"
-            raise Fatal(f"{msg}. Next: start the worker again")
+            raise Fatal(f"{dead(app)}; {_AGAIN}")
     reason = app.crash_reason if app.crashed else None
     if reason is None and starting.done():
         app.buffer.close()
@@ -211,5 +211,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
             await app.stop()
     if isinstance(reason, KafkaError):
         raise kafka_failure(reason, str(app.conf.broker[0]).removeprefix("kafka://")) from reason
+    if isinstance(reason, asyncio.CancelledError):
+        raise Fatal(f"a task of the worker was cancelled; {_AGAIN}") from reason
     if reason is not None:
         raise reason

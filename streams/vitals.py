@@ -60,12 +60,12 @@ class Told(NamedTuple):
 def dead(app: App) -> str:
     """Why the worker does not live any more; "" while it does."""
     if app.crashed:
-        return f"it crashed: {app.crash_reason}"
+        return f"the worker crashed: {app.crash_reason!r}"
     if app.should_stop or app.rebalancing or app.drained.is_set():
         return ""
     for name, task in app.own_tasks.items():
         if task.done():
-            return f"its task {name} ended"
+            return f"the worker's task {name} ended"
     return ""
 
 
