@@ -48,7 +48,11 @@ async def played(options: Options, data: Path) -> int:
     tally = bench.tally
     began = time.monotonic()
     async with bench.stack():
-        planned = await PLAYS[options.plan](bench)
+        planned: dict[str, int] = {}
+        try:
+            planned = await PLAYS[options.plan](bench)
+        except TimeoutError as late:
+            bench.blame(str(late))
         tally.seconds = time.monotonic() - began
         tally.events = bench.sent
         tally.ended = [f"{slot.name} {code}: {line}" for slot in bench.slots for code, line in slot.ended]

@@ -13,6 +13,7 @@ from tests.faults.plan import FIRST, LAST, draw
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("faults")]
 
 
+@pytest.mark.timeout(600)
 def test_figures_are_exact_through_a_little_of_everything(tmp_path: Path) -> None:
     counts = (
         "--kills=2",
@@ -26,7 +27,7 @@ def test_figures_are_exact_through_a_little_of_everything(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--seed=20231002", "--events=20000",
          "--keep", str(tmp_path / "run"), *(f"--{count}" for count in counts)],
-        capture_output=True, text=True, cwd=ROOT, env=clean({}), timeout=290, check=False,
+        capture_output=True, text=True, cwd=ROOT, env=clean({}), timeout=590, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stderr[-6000:]}\n{done.stdout}"
 
