@@ -222,7 +222,7 @@ async def record(database: Database, tries: Sequence[Try], on: str, now: int) ->
             "step": uints([SENT if row.position else MEANT for row in tries], 8),
             "partition": uints([row.partition for row in tries], 16),
             "position": uints([row.position for row in tries], 64),
-            "whole": uints([row.whole for row in tries], 8),
+            "whole": uints([int(row.whole) for row in tries], 8),
             "seen": uints([row.seen for row in tries], 64),
             "ground": strings([on] * len(tries)),
             "at": uints([now] * len(tries), 32),
