@@ -14,6 +14,8 @@ from rates.register import Register
 
 DELAY_HOLDS: Final = 600
 """Seconds for which a canary's delay is worth telling."""
+MOST_NAMED: Final = 300
+EVERYBODY: Final = "*"
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -36,24 +38,42 @@ def pipe_of(row: Mapping[str, Any], *, canary_seconds: float, now: int, moving: 
     )
 
 
-def offices(
-    rows: Iterable[Mapping[str, Any]], through: Pipe, register: Register, calendar: Calendar
-) -> dict[str, Office]:
-    """The state of each unit that was ever heard of, from the rows of `activity`, by its code."""
+def activities(rows: Iterable[Mapping[str, Any]]) -> dict[str, Activity]:
+    """What each unit was heard of, from the rows of `activity`, by its code; without its rhythm."""
     return {
-        row["code"]: office(
-            through,
-            Activity(
-                int(row["last_time"]),
-                _day(row["first_day"]),
-                int(row["complete"]),
-                int(row["accepted"]),
-                int(row["days"]),
-            ),
-            calendar,
-            exists_until=register.ends(row["code"]),
-        )
+        row["code"]: Activity(int(row["last_time"]), _day(row["first_day"]), int(row["complete"]))
         for row in rows
+    }
+
+
+def quiet(known: Mapping[str, Activity], through: Pipe, calendar: Calendar) -> str:
+    """The units whose rhythm must be asked for, as the parameter `units` of the panel `rhythm`.
+
+    "" where there is none. So many that no address holds them are `EVERYBODY`.
+    """
+    if through.state != "fresh":
+        return ""
+    codes = [code for code, activity in known.items() if activity.silent_days(calendar)]
+    return ",".join(codes) if len(codes) <= MOST_NAMED else EVERYBODY
+
+
+def offices(
+    known: Mapping[str, Activity],
+    rhythms: Iterable[Mapping[str, Any]],
+    through: Pipe,
+    register: Register,
+    calendar: Calendar,
+) -> dict[str, Office]:
+    """The state of each unit, with the rows of `rhythm` for those that are quiet, by its code."""
+    found = {row["code"]: (int(row["accepted"]), int(row["days"])) for row in rhythms}
+    return {
+        code: office(
+            through,
+            Activity(one.last, one.first, one.complete_to, *found.get(code, (0, 0))),
+            calendar,
+            exists_until=register.ends(code),
+        )
+        for code, one in known.items()
     }
 
 

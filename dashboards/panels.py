@@ -31,7 +31,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "body": "",
     "unit": "",
     "only": "",
-    "units": "",
+    "units": "*",
     "missing": 0,
     "limit": 50,
     "offset": 0,
@@ -172,7 +172,7 @@ ACTIVITY: Final = Panel(
     steady=True,
 )
 
-_OF: Final = "({units:String} = '' OR unit IN (SELECT arrayJoin(splitByChar(',', {units:String}))))"
+_OF: Final = "({units:String} = '*' OR unit IN (SELECT arrayJoin(splitByChar(',', {units:String}))))"
 
 RHYTHM: Final = Panel(
     id="rhythm",
@@ -279,6 +279,24 @@ REJECTIONS: Final = Panel(
     ),
     parameters=("only",),
     columns=_columns(reason_code="text", events="count", latest="time"),
+)
+
+REJECTIONS_BY_UNIT: Final = Panel(
+    id="rejections_by_unit",
+    question_vi="Hồ sơ của đơn vị nào bị loại, vì sao, và còn chờ xử lý không?",
+    question_en="Whose records were rejected, why, and are they still waiting?",
+    # By letter: the same record refused many times is one, and one that was sent again and taken is not open.
+    sql=(
+        "SELECT unit AS code, reason AS reason_code, count() AS rejected, toUInt64(sum(seen)) AS events, "
+        "countIf(state != 'replayed') AS unsettled, toUInt32(max(last_seen)) AS latest FROM letters "
+        f"WHERE {_ONLY} AND ({{unit:String}} = '' OR unit = {{unit:String}}) "
+        "GROUP BY code, reason_code ORDER BY unsettled DESC, code, reason_code "
+        "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    ),
+    parameters=("unit", "only", "limit", "offset"),
+    columns=_columns(
+        code="text", reason_code="text", rejected="count", events="count", unsettled="count", latest="time"
+    ),
 )
 
 SCOREBOARD_BODIES: Final = Panel(
@@ -458,6 +476,7 @@ PANELS: Final = (
     UNITS,
     DOSSIERS,
     REJECTIONS,
+    REJECTIONS_BY_UNIT,
     SCOREBOARD_BODIES,
     SCOREBOARD_UNITS,
     WORKERS,

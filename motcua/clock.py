@@ -15,8 +15,14 @@ LOCAL: Final = timezone(timedelta(hours=7))
 
 def now() -> int:
     """Seconds since 1970 UTC."""
+    return millis() // 1000
+
+
+def millis() -> int:
+    """Milliseconds since 1970 UTC."""
     drill = os.environ.get("MOTCUA_CLOCK_DRILL")
-    return int(time.time()) + (int(Path(drill).read_text(encoding="ascii")) if drill else 0)
+    put_wrong = int(Path(drill).read_text(encoding="ascii")) if drill else 0
+    return time.time_ns() // 1_000_000 + 1000 * put_wrong
 
 
 def stamp() -> str:

@@ -113,6 +113,12 @@ async def _from_the_beginning(settings: Settings, connected: Database, found: So
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
             offsets = {partition: first for partition, (first, _) in bounds.items()}
+            if await asyncio.to_thread(topics.members, settings.kafka, [group]):
+                msg = (
+                    f"workers of another database read topic {found.topic} as group {group}. "
+                    "Next: stop them, or give this database a topic of its own with MOTCUA_TOPIC"
+                )
+                raise Fatal(msg)
             await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, offsets)
 
 
@@ -224,6 +230,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         limits,
         partitions=topic.partitions,
         now=clock.now,
+        millis=clock.millis,
         canary_seconds=settings.canary_seconds,
         data_dir=settings.data_dir / "faust",
         worker=f"{socket.gethostname()}:{os.getpid()}",
@@ -250,7 +257,13 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
             return await reference.load(await late.reader())
 
         site_app = page(
-            late, Register.shipped(), clock=clock.now, load=stored, readers=admitted, only=settings.body
+            late,
+            Register.shipped(),
+            clock=clock.now,
+            load=stored,
+            readers=admitted,
+            only=settings.body,
+            canary_seconds=settings.canary_seconds,
         )
         metrics = exposed(PAGE, lambda: site_app[ASKED])
         site_app.router.add_get("/metrics", exposition(metrics, named=admitted is not None))

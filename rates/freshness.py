@@ -67,15 +67,19 @@ class Activity(Struct, frozen=True):
     """What a unit was heard of. `last` and `complete_to`: seconds; `first`: the first day it was heard of.
 
     `accepted`: its dossiers received in the `WINDOW` days before the day of `last`, none before `first`.
-    `days`: bit *i* is set where it was heard of *i* days before the day of `last`. Both may be 0 where no
-    whole day has passed since. `complete_to` is what figures were complete to when this was read.
+    `days`: bit *i* is set where it was heard of *i* days before the day of `last`. Both are asked for only
+    where there are `silent_days`. `complete_to` is what figures were complete to when this was read.
     """
 
     last: int
     first: int
     complete_to: int
-    accepted: int
-    days: int
+    accepted: int = 0
+    days: int = 0
+
+    def silent_days(self, calendar: Calendar) -> int:
+        """The whole working days between the day it was last heard of and the day figures are complete to."""
+        return calendar.working_days(day_of(self.last) + 1, day_of(self.complete_to) - 1)
 
 
 class Office(Struct, frozen=True):
@@ -160,12 +164,12 @@ def office(
     if exists_until is not None and exists_until < today:
         return Office("unknown", "ended", activity.last)
     last = day_of(activity.last)
-    silent_days = calendar.working_days(last + 1, today - 1)
+    silent_days = activity.silent_days(calendar)
     if not silent_days:
         return Office("fresh", "heard", activity.last)
     first = max(activity.first, last - WINDOW)
     history = calendar.working_days(first, last - 1)
-    if history < ENOUGH:
+    if history < ENOUGH or not activity.accepted:
         return Office("unknown", "history", activity.last, silent_days)
     expected = activity.accepted / history * silent_days
     if expected < IMPROBABLE or silent_days <= _longest_pause(activity.days, first, last, calendar):

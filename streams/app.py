@@ -52,6 +52,7 @@ def build(
     *,
     partitions: int,
     now: Callable[[], int],
+    millis: Callable[[], int],
     canary_seconds: float,
     data_dir: Path,
     worker: str,
@@ -60,9 +61,9 @@ def build(
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
     `opened` gives the folder and what audits it, with their connections, in the loop that the app runs in;
-    `confirm` raises `Fatal` once the topic is no longer the registered one. `now` in seconds since 1970 UTC;
-    `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never. `save` keeps what the
-    worker, under the name `worker`, tells of itself.
+    `confirm` raises `Fatal` once the topic is no longer the registered one. `now` in seconds and
+    `millis` in milliseconds since 1970 UTC; `canary_seconds`: after how long a quiet partition is sent a
+    canary, 0 for never. `save` keeps what the worker, under the name `worker`, tells of itself.
     """
     app = App(
         group,
@@ -135,7 +136,7 @@ def build(
 
         @app.task
         async def canaries() -> None:
-            await sing(app, brokers, topic, canary_seconds, now)
+            await sing(app, brokers, topic, canary_seconds, millis)
 
     return app
 

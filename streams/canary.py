@@ -20,8 +20,8 @@ from streams.intake import App
 log = structlog.get_logger(__name__)
 
 
-async def sing(app: App, brokers: str, topic: str, every: float, now: Callable[[], int]) -> None:
-    """Send canaries until the app stops. `every` in seconds, `now` in seconds since 1970 UTC."""
+async def sing(app: App, brokers: str, topic: str, every: float, millis: Callable[[], int]) -> None:
+    """Send canaries until the app stops. `every` in seconds, `millis` since 1970 UTC."""
     loop = asyncio.get_running_loop()
     sent: dict[int, float] = {}
     while not app.should_stop:
@@ -38,9 +38,7 @@ async def sing(app: App, brokers: str, topic: str, every: float, now: Callable[[
                 # Together, so that they come back in one micro-batch.
                 await asyncio.gather(
                     *(
-                        producer.send_and_wait(
-                            topic, value, key, partition=partition, timestamp_ms=now() * 1000
-                        )
+                        producer.send_and_wait(topic, value, key, partition=partition, timestamp_ms=millis())
                         for partition in quiet
                     )
                 )

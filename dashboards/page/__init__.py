@@ -32,17 +32,26 @@ def page(
     load: Callable[[], Awaitable[Register]] | None = None,
     readers: Readers | None = None,
     only: str = "",
+    canary_seconds: float = 10,
 ) -> web.Application:
     """The page as an application.
 
     `clock` tells seconds since 1970 UTC. `register` gives names and what is registered; with `load` it is
     replaced by the stored one as soon as the database answers, and again after each time it was away.
     `readers` are asked for name and password; without them the page answers under names of loopback alone,
-    and `only` limits it to one body. What it was asked is counted under `ASKED`.
+    and `only` limits it to one body. From `canary_seconds`, which must be the workers', follows when the pipe
+    is stale. What it was asked is counted under `ASKED`.
     """
     asked = Asked()
     counted = CountedReader(reader, asked)
-    site = Site(counted, register, clock=clock, definitions=tuple(definitions), load=load)
+    site = Site(
+        counted,
+        register,
+        clock=clock,
+        definitions=tuple(definitions),
+        load=load,
+        canary_seconds=canary_seconds,
+    )
     app = web.Application(middlewares=[asked.middleware(), guarded(site, readers, only)])
     app[ASKED] = asked
     app.add_routes(

@@ -19,6 +19,10 @@ from dashboards.reading import Reader
 
 HOLD_SECONDS: Final = 20.0
 MOMENT_SECONDS: Final = 0.2
+STEADY_SECONDS: Final = 60.0
+"""So long an answer that changes little from event to event holds, whatever became durable meanwhile."""
+MOVING_SECONDS: Final = 30.0
+"""What figures are complete to is moving if two looks, so close at most, saw it move."""
 PATIENCE: Final = 2
 """How many times an answer's cost the freshness is held."""
 KEPT: Final = 256
@@ -28,11 +32,16 @@ Key: TypeAlias = tuple[str, tuple[tuple[str, object], ...]]
 
 
 class Freshness(Struct, frozen=True):
-    """How far the figures go. Times in seconds since 1970 UTC, None before anything came."""
+    """How far the figures go. Times in seconds since 1970 UTC, None before anything came.
+
+    `row`: the answer of the panel `freshness`. `moving`: whether `complete_to` has moved on lately.
+    """
 
     stamp: str
     complete_to: int | None
     latest: int | None
+    row: Mapping[str, Any]
+    moving: bool = False
 
 
 class Frames:
@@ -45,6 +54,8 @@ class Frames:
         self._fresh: Freshness | None = None
         self._fresh_until = 0.0
         self._cost = 0.0
+        self._looked: tuple[int | None, float] = None, 0.0
+        self._moved_at: float | None = None
 
     async def freshness(self) -> Freshness:
         """How far the figures go now, or a moment ago."""
@@ -53,13 +64,25 @@ class Frames:
         self._fresh = None
         hold = min(max(MOMENT_SECONDS, PATIENCE * self._cost), HOLD_SECONDS)
         rows = await self._reader.rows(FRESHNESS.text(), {})
-        row = rows[0] if rows else {}
-        if row.get("partitions"):
-            fresh = Freshness(row["stamp"], int(row["complete"]) or None, int(row["latest"]) or None)
-        else:
-            fresh = Freshness("", None, None)
+        row = rows[0]
+        complete_to = int(row["complete"]) or None if row["partitions"] else None
+        fresh = Freshness(
+            stamp=row["stamp"] if row["partitions"] else "",
+            complete_to=complete_to,
+            latest=int(row["latest"]) or None if row["partitions"] else None,
+            row=row,
+            moving=self._moving(complete_to),
+        )
         self._fresh, self._fresh_until, self._cost = fresh, self._now() + hold, 0.0
         return fresh
+
+    def _moving(self, complete_to: int | None) -> bool:
+        before, at = self._looked
+        now = self._now()
+        self._looked = complete_to, now
+        if before is not None and complete_to != before and now - at <= MOVING_SECONDS:
+            self._moved_at = now
+        return self._moved_at is not None and now - self._moved_at <= MOVING_SECONDS
 
     async def rows(self, panel: Panel, text: str, given: Mapping[str, object], freshness: Freshness) -> Rows:
         """The panel's rows; `text` is its SQL for the definition asked for."""
@@ -68,11 +91,12 @@ class Frames:
         held = self._held.get(key)
         if held is not None:
             stamp, until, task = held
-            if stamp == freshness.stamp and self._now() < until and not _failed(task):
+            if (panel.steady or stamp == freshness.stamp) and self._now() < until and not _failed(task):
                 self._held.move_to_end(key)
                 return await asyncio.shield(task)
         task = asyncio.create_task(self._ask(text, values), name=f"panel {panel.id}")
-        self._held[key] = freshness.stamp, self._now() + HOLD_SECONDS, task
+        hold = STEADY_SECONDS if panel.steady else HOLD_SECONDS
+        self._held[key] = freshness.stamp, self._now() + hold, task
         self._held.move_to_end(key)
         while len(self._held) > KEPT:
             self._held.popitem(last=False)

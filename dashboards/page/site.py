@@ -1,9 +1,11 @@
 """What each address answers: which panels it asks, and what it shows of them.
 
-An answer costs at most six queries: the freshness, and what the page is made of, asked for at the same time.
+An answer costs at most eight queries: the freshness; what the page is made of, asked for at the same time;
+and the rhythm of the units that are quiet, where there are any.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
@@ -11,7 +13,8 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from dashboards.page import pipeline, shown
+from dashboards.fresh import pipe_of
+from dashboards.page import pipeline, shown, states
 from dashboards.page.asked import (
     DOSSIERS_A_PAGE,
     Asked,
@@ -24,13 +27,16 @@ from dashboards.page.asked import (
     unit_code,
 )
 from dashboards.page.frames import Frames, Freshness, Rows
+from dashboards.page.offices import Offices
 from dashboards.page.render import Templates, tag
 from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, iso, moment, say
 from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
 from dashboards.reading import Reader
 from dashboards.scoreboard import LAST, PARAMETERS, SOURCES, Figure, figures
+from rates.calendar import Calendar
 from rates.definitions import FORMS, Definition
 from rates.failures import Fatal, Retry
+from rates.freshness import Office, Pipe
 from rates.register import BODY_LEVELS, Register, RegisterError
 from rates.wire import day_of
 
@@ -54,12 +60,15 @@ class Site:
         clock: Callable[[], int],
         definitions: Sequence[Definition],
         load: Callable[[], Awaitable[Register]] | None,
+        canary_seconds: float,
     ) -> None:
         self._reader = reader
         self._register = register
         self._clock = clock
         self._definitions = tuple(definitions)
         self._load = load
+        self._canary_seconds = canary_seconds
+        self._offices = Offices(Calendar.shipped())
         self._templates = Templates()
         self._frames: Frames
         self._state = ""
@@ -85,11 +94,14 @@ class Site:
             return web.Response(status=302, headers={"Location": where})
         fresh = await self._fresh()
         period = question.period()
-        rates, bodies, rejected, by_body, by_unit = await asyncio.gather(
-            self._rows(RATES, question, period, fresh),
-            self._rows(BODIES, question, period, fresh),
-            self._rows(REJECTIONS, question, {}, fresh),
-            *(self._rows(source, question, PARAMETERS, fresh) for source in SOURCES),
+        offices, (rates, bodies, rejected, by_body, by_unit) = await asyncio.gather(
+            self._states(question, fresh),
+            asyncio.gather(
+                self._rows(RATES, question, period, fresh),
+                self._rows(BODIES, question, period, fresh),
+                self._rows(REJECTIONS, question, {}, fresh),
+                *(self._rows(source, question, PARAMETERS, fresh) for source in SOURCES),
+            ),
         )
         reasons, rejected_total = shown.rejections(rejected, question.lang)
         return self._html(
@@ -103,6 +115,7 @@ class Site:
             groups=shown.groups(bodies, self._register, self._today(question, fresh), question),
             reasons=reasons,
             rejected_total=rejected_total,
+            states=self._by_body(offices, fresh, question.lang),
         )
 
     async def body(self, request: web.Request) -> web.StreamResponse:
@@ -116,7 +129,8 @@ class Site:
             self._rows(RATES, question, given, fresh),
             self._rows(UNITS, question, given, fresh),
         )
-        today = self._today(question, fresh)
+        offices = await self._states(question, fresh, [row["code"] for row in units])
+        today, lang = self._today(question, fresh), question.lang
         return self._html(
             request,
             "body.html",
@@ -127,6 +141,8 @@ class Site:
             level=self._level(code),
             rates=shown.definitions(rates, self._definitions, question.lang),
             units=shown.units(units, self._register, today, question),
+            states={row["code"]: states.office(offices.get(row["code"]), lang) for row in units},
+            body_state=states.body(offices.values(), self._pipe(fresh), lang),
         )
 
     async def unit(self, request: web.Request) -> web.StreamResponse:
@@ -136,7 +152,8 @@ class Site:
         self._permit(question, unit=code)
         fresh = await self._fresh()
         given = {**question.period(), "unit": code}
-        rates, dossiers = await asyncio.gather(
+        offices, rates, dossiers = await asyncio.gather(
+            self._states(question, fresh, [code]),
             self._rows(RATES, question, given, fresh),
             self._rows(DOSSIERS, question, {**given, **_slice(question)}, fresh),
         )
@@ -153,6 +170,7 @@ class Site:
             fresh,
             code=code,
             name=say(self._register.name(code, today), question.lang),
+            state=states.office(offices.get(code), question.lang),
             body=body,
             body_name=say(self._register.name(body, today), question.lang),
             rates=lines,
@@ -195,12 +213,18 @@ class Site:
         self._permit(question, str(given.get("body", "")), str(given.get("unit", "")))
         fresh = await self._fresh()
         rows = await self._rows(chosen, question, given, fresh)
+        through = self._pipe(fresh)
         return web.json_response(
             {
                 **_described(chosen),
                 "definition": question.definition.id,
                 "form": question.form,
                 "complete_to": iso(fresh.complete_to),
+                "freshness": {
+                    "state": through.state,
+                    "complete_to": iso(through.complete_to),
+                    "delay_ms": through.delay,
+                },
                 "frames": [chosen.frame(rows)],
             }
         )
@@ -287,6 +311,27 @@ class Site:
         text = chosen.text(question.definition, question.form, self._definitions)
         return await self._frames.rows(chosen, text, given, fresh)
 
+    def _pipe(self, fresh: Freshness) -> Pipe:
+        return pipe_of(fresh.row, canary_seconds=self._canary_seconds, now=self._clock(), moving=fresh.moving)
+
+    async def _states(
+        self, question: Asked, fresh: Freshness, codes: Sequence[str] | None = None
+    ) -> dict[str, Office]:
+        async def ask(chosen: Panel, given: Mapping[str, object]) -> Rows:
+            return await self._rows(chosen, question, given, fresh)
+
+        return await self._offices.states(ask, self._pipe(fresh), self._register, codes)
+
+    def _by_body(self, offices: Mapping[str, Office], fresh: Freshness, lang: Lang) -> dict[str, states.Said]:
+        """What is said of each body's offices, by the body that they belong to as far as data go."""
+        today = day_of(fresh.complete_to or self._clock())
+        found = defaultdict[str, list[Office]](list)
+        for code, office in offices.items():
+            found[self._register.body(code, today)].append(office)
+        through = self._pipe(fresh)
+        known = {*found, *self._register.bodies()}
+        return {body: states.body(found.get(body, ()), through, lang) for body in known}
+
     def _recomputed(self, by_body: Rows, by_unit: Rows) -> list[Figure]:
         # The figures go through every registered unit, so they are made once for one pair of answers.
         held = self._figures
@@ -328,6 +373,7 @@ class Site:
         **context: Any,
     ) -> web.Response:
         lang: Lang = question.lang
+        through = self._pipe(fresh) if fresh else None
         text = self._templates.html(
             template,
             {
@@ -345,6 +391,9 @@ class Site:
                 "day": lambda given: day(given, lang),
                 "question": lambda identifier: _question(identifier, lang),
                 "fresh": fresh,
+                "pipe": states.pipe(through, lang) if through else None,
+                "unheard": states.office(None, lang),
+                "delay": states.delay(through, lang) if through else "",
                 "complete_to": moment(fresh.complete_to, lang) if fresh else "",
                 "age": ago(self._clock() - fresh.complete_to, lang) if fresh and fresh.complete_to else "",
                 **context,

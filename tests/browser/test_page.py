@@ -42,7 +42,8 @@ def board() -> Board:
 
 @pytest.fixture
 async def address(board: Board) -> AsyncIterator[str]:
-    async with TestServer(page(board, board.register, clock=lambda: board.complete + 600)) as server:
+    app = page(board, board.register, clock=lambda: board.complete + 600, canary_seconds=300)
+    async with TestServer(app) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 

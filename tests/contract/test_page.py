@@ -37,6 +37,7 @@ async def client(board: Board) -> AsyncIterator[TestClient]:
 
 @asynccontextmanager
 async def served(board: Board, **options: object) -> AsyncIterator[TestClient]:
+    options.setdefault("canary_seconds", 300)  # the bound is then beyond the clock's ten minutes
     app = page(board, board.register, clock=lambda: board.complete + 600, **options)
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -254,6 +255,7 @@ async def test_while_nothing_becomes_durable_many_looks_cost_one(client: TestCli
     await asyncio.gather(*(read(client, "/?lang=en") for _ in range(8)))
     asked = [name for name, _ in board.asked]
     assert {name: asked.count(name) for name in set(asked) - {"freshness"}} == {
+        "activity": 1,
         "rates": 1,
         "bodies": 1,
         "rejections": 1,
@@ -263,9 +265,10 @@ async def test_while_nothing_becomes_durable_many_looks_cost_one(client: TestCli
 
 
 @pytest.mark.parametrize("path", ["/", "/body/H18", UNIT])
-async def test_a_look_costs_at_most_six_queries(client: TestClient, board: Board, path: str) -> None:
+async def test_a_look_costs_at_most_eight_queries(client: TestClient, board: Board, path: str) -> None:
+    board.silent = {"H18.02": 40 * 86_400}
     await read(client, path)
-    assert len(board.asked) <= 6
+    assert len(board.asked) <= 8
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def told(worker: str, at: int, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_PIPE = {"partitions": 12, "heard": 12, "expected": 12, "delay": 320, "slowest": 410, "canary": 0, "lag": 0}
+
+
 class Board:
     """`sinks.client.Database` to the page: it knows a panel by its SQL and what a world holds."""
 
@@ -61,6 +64,7 @@ class Board:
         self.rejected = {"bad_number": (1_204, 1_696_120_000), "wrong_unit": (87, 1_696_100_000)}
         self.more = 0
         self.missing_units = 2_756
+        self.silent: dict[str, int] = {}
         self.disagreements = 0
         self.workers_told = [
             told("node-a:4711", self.complete + 595),
@@ -84,9 +88,27 @@ class Board:
 
     def freshness(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
         if not self.version:
-            return [{"complete": 0, "latest": 0, "partitions": 0, "stamp": "0"}]
-        complete = self.complete
-        return [{"complete": complete, "latest": complete, "partitions": 12, "stamp": str(self.version)}]
+            return [{**_PIPE, "complete": 0, "latest": 0, "partitions": 0, "stamp": "0", "heard": 0}]
+        complete, stamp = self.complete, str(self.version)
+        return [{**_PIPE, "complete": complete, "latest": complete, "canary": complete, "stamp": stamp}]
+
+    def activity(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every unit was heard of a minute ago, but for those in `silent`, which were a given time ago."""
+        if not self.version:
+            return []
+        return [
+            {
+                "code": code,
+                "first_day": "2022-03-01",
+                "last_time": self.complete - self.silent.get(code, 60),
+                "complete": self.complete,
+            }
+            for code in self.register.one_stop_units(19_600)
+            if values["only"] in ("", self.register.body(code, 19_600))
+        ]
+
+    def rhythm(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"code": code, "days": (1 << 29) - 1, "accepted": 400} for code in self.silent]
 
     def rates(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         if not self.version:
@@ -193,6 +215,20 @@ class Board:
                 "found_latest": 0,
                 "repaired_latest": 0,
             }
+        ]
+
+    def rejections_by_unit(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "code": "H18.21",
+                "reason_code": reason,
+                "rejected": 1,
+                "events": events,
+                "unsettled": 1,
+                "latest": latest,
+            }
+            for reason, (events, latest) in self.rejected.items()
+            if self.version
         ]
 
     def scoreboard_bodies(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def test_every_panel_has_an_id_of_its_own_and_asks_its_question_in_both_language
 
 
 def test_a_panel_that_is_not_there_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match="choose one of freshness, rates"):
+    with pytest.raises(LookupError, match="choose one of freshness, activity"):
         panel("nothing")
 
 
