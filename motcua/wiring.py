@@ -208,6 +208,8 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
             return  # the broker is away, which the consumer notices for itself
         if found != topic:
             what = "was made anew" if found else "is gone"
+            if found and found.topic_id == topic.topic_id:
+                what = f"came to have {found.partitions} partitions instead of {topic.partitions}"
             msg = f"topic {settings.topic} {what} while it was read. Next: motcua migrate"
             raise Fatal(msg)
         if unread and unread == before:
