@@ -73,9 +73,10 @@ def status(as_json: Json = False) -> None:
 def doctor(as_json: Json = False) -> None:
     """What is there, what is missing, and the next command."""
     from infra.local import doctor as checks
+    from motcua import health
 
     found = settings()
-    rows = checks.examine(found.data_dir)
+    rows = [*checks.examine(found.data_dir), *asyncio.run(health.examine(found))]
     if as_json:
         show({"rows": [dict(zip(row.__slots__, _fields(row), strict=True)) for row in rows]})
     else:

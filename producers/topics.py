@@ -26,6 +26,14 @@ class Topic(Struct, frozen=True, gc=False):
     partitions: int
 
 
+class Group(Struct, frozen=True):
+    """A consumer group: its state in Kafka's words, how many members it has, what they read."""
+
+    state: str
+    members: int
+    partitions: frozenset[int]
+
+
 def describe(brokers: str, topic: str) -> Topic | None:
     """The topic as the brokers know it now, or None where there is none. Raises Retry when they are away."""
     with _admin(brokers) as admin:
@@ -38,18 +46,22 @@ def describe(brokers: str, topic: str) -> Topic | None:
 
 def unread(brokers: str, topic: str, group: str, partitions: int) -> list[int]:
     """The partitions that no member of a settled group reads; none while it is not settled. Raises Retry."""
+    found = readers(brokers, topic, group)
+    return sorted(set(range(partitions)) - found.partitions) if found.state == "Stable" else []
+
+
+def readers(brokers: str, topic: str, group: str) -> Group:
+    """The group as the brokers know it now; one that is not there is `Dead`. Raises Retry."""
     with _admin(brokers) as admin:
         found = admin.describe_groups([group])[group]
-    if found["group_state"] != "Stable":
-        return []
-    read = {
+    read = frozenset(
         partition
         for member in found["members"]
         for assigned in (member["member_assignment"] or {}).get("assigned_partitions", ())
         if assigned["topic"] == topic
         for partition in assigned["partitions"]
-    }
-    return sorted(set(range(partitions)) - read)
+    )
+    return Group(found["group_state"], len(found["members"]), read)
 
 
 def members(brokers: str, groups: Collection[str]) -> list[str]:
