@@ -1,6 +1,5 @@
 """Files of readers, open hosts and limits: what cannot be meant is refused before anything starts."""
 
-import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -106,18 +105,3 @@ def test_a_limit_of_the_installation_is_not_asked_away() -> None:
         limited(ours, "H17")
     with pytest.raises(WrongUse, match="limited to H18"):
         unlimited(ours, "this is about the country")
-
-
-PAGE = Path(__file__).parents[2] / "docs" / "security.md"
-
-
-def test_every_proof_that_the_page_on_security_names_is_a_test() -> None:
-    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
-    tests = Path(__file__).parents[1]
-    written = {
-        name
-        for file in tests.rglob("test_*.py")
-        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    assert len(named) > 20
-    assert named <= written, named - written
