@@ -91,6 +91,12 @@ def test_a_copy_under_another_name_leaves_everything_alone(story: Story) -> None
     story.matches(stack, story.recounted(3))
 
 
+def test_a_second_database_does_not_take_events_from_the_first_ones_workers(story: Story) -> None:
+    refused = story.stack.done("--database", "second", "migrate")
+    assert refused.returncode == 1
+    assert "workers of another database read topic dossiers as group motcua-g1" in refused.stderr
+
+
 def test_what_is_no_whole_backup_is_refused_before_anything_starts(story: Story, tmp_path: Path) -> None:
     whole = story.busy.read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[: len(whole) // 2])
