@@ -1,0 +1,120 @@
+"""A running stack as whoever operates it sees it: probes, metrics, the page of the pipe, a log that can be read."""
+
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from motcua.metrics import EVERYWHERE, PAGE, PROCESS, WORKER
+from tests.recount.worlds import world
+from tests.support.stack import Stack, running
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("observed")]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose quiet partitions are sent a canary every second."""
+    settings = {"MOTCUA_CANARY_SECONDS": "1", "MOTCUA_LOG_FORMAT": "json"}
+    with running(tmp_path_factory.mktemp("observed"), **settings) as up:
+        yield up
+
+
+def ask(address: str, path: str) -> tuple[int, str]:
+    """Status and text of an answer; 0 where nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def worker_at(stack: Stack) -> str:
+    return next(row["address"] for row in stack.json("status")["parts"] if row["name"] == "worker")
+
+
+def metrics(address: str) -> dict[str, list[float]]:
+    """Every sample of a part by its metric's name."""
+    found: dict[str, list[float]] = {}
+    for family in text_string_to_metric_families(ask(address, "/metrics")[1]):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample.value)
+    return found
+
+
+def test_a_worker_is_found_by_status_and_tells_what_it_did(stack: Stack, tmp_path: Path) -> None:
+    log = tmp_path / "world.ndjson"
+    log.write_bytes(b"".join(line.rstrip(b"\n") + b"\n" for line in world(5, 1_500)))
+    stack.run("publish", log, "--wait")
+    address = worker_at(stack)
+    assert ask(address, "/livez") == (200, '{"live": true}')
+    assert ask(address, "/readyz") == (200, '{"ready": true}')
+    eventually(lambda: len(metrics(address).get("motcua_canary_delay_seconds", ())) == 12, "12 canaries", 60)
+    seen = metrics(address)
+    assert set(seen) - {name for name, *_ in PROCESS} <= {one.name for one in (*WORKER, *EVERYWHERE)}
+    accepted, dead = (
+        int(stack.query(f"SELECT count() FROM {name}")) for name in ("dossiers", "dead_letters")
+    )
+    assert sum(seen["motcua_events_total"]) >= accepted > 0
+    assert sum(seen["motcua_dead_letters_total"]) == dead > 0
+    assert len(seen["motcua_lag_messages"]) == 12
+    assert sum(seen["motcua_audit_disagreements_total"]) == 0
+    eventually(lambda: sum(metrics(address)["motcua_audited_cohorts_total"]) > 0, "the audit has begun", 60)
+
+
+def test_the_page_of_the_pipe_shows_that_worker_and_what_it_did(stack: Stack) -> None:
+    page = stack.address("page").removeprefix("http://")
+
+    def shown() -> bool:
+        status, text = ask(page, "/api/panels/workers")
+        values = json.loads(text)["frames"][0] if status == 200 else {}
+        names = [field["name"] for field in values["schema"]["fields"]] if values else []
+        rows = dict(zip(names, values["data"]["values"], strict=True)) if values else {}
+        return bool(rows) and rows["accepted"][0] > 0 and rows["dead"][0] > 0 and rows["lag"][0] is not None
+
+    eventually(shown, "the worker has told its numbers", 60)
+    status, text = ask(page, "/pipeline?lang=en")
+    assert status == 200
+    assert (
+        ">live<" in text.replace("</span> live", "</span>live<").replace("live<<", "live<") or "live" in text
+    )
+    assert 'data-figure="workers">1 / 1<' in text
+    assert 'data-figure="disagreements">0<' in text
+    seen = metrics(page)
+    assert {one.name for one in PAGE} <= set(seen)
+    assert sum(seen["motcua_page_requests_total"]) >= 2
+
+
+def test_a_worker_without_its_engine_lives_and_is_not_ready_until_it_is_back(stack: Stack) -> None:
+    address = worker_at(stack)
+    eventually(lambda: ask(address, "/readyz")[0] == 200, "the worker is ready", 60)
+    os.kill(stack.pid("engine"), signal.SIGKILL)
+    eventually(lambda: ask(address, "/readyz")[0] == 503, "the worker says that it is not ready", 60)
+    assert ask(address, "/livez")[0] == 200
+    eventually(lambda: ask(address, "/readyz")[0] == 200, "the worker is ready again", 120)
+
+
+def test_an_outage_of_the_broker_is_some_lines_and_not_a_flood(stack: Stack) -> None:
+    log = stack.data_dir / "logs" / "stack.log"
+    before = log.stat().st_size
+    broker, worker = stack.pid("broker"), stack.pid("worker")
+    os.kill(broker, signal.SIGKILL)
+    eventually(lambda: stack.pid("broker") not in (0, broker), "the supervisor starts the broker again", 60)
+    eventually(lambda: ask(worker_at(stack), "/readyz")[0] == 200, "the worker is ready", 120)
+    with log.open("rb") as file:
+        file.seek(before)
+        said = [line for line in file.read().decode().splitlines() if " worker " in line]
+    libraries = [line for line in said if '"logger": ' in line]
+    assert len(libraries) < 150, "\n".join(libraries[:200])
+    assert all(line[line.index("│ ") + 2] == "{" for line in said if '"event"' in line)
+    if stack.pid("worker") != worker:
+        assert any("Next: " in line for line in said), "a worker that ends itself says why and what to do"
