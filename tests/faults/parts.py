@@ -113,7 +113,7 @@ class Broker(Part):
         async def answers() -> bool:
             return await asyncio.to_thread(kafka.topics, self.address) is not None
 
-        await until(answers, "the broker answers", 90)
+        await until(answers, "the broker answers", 180)
 
 
 class Engine(Part):
@@ -127,7 +127,7 @@ class Engine(Part):
         async def said() -> bool:
             return "engine ready on" in self.said()
 
-        await until(said, "the engine is ready", 60)
+        await until(said, "the engine is ready", 180)
 
 
 class Slot(Part):
