@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from dashboards.page import page
 from rates.failures import Retry
 from rates.register import Register
-from tests.support.board import Board
+from tests.support.board import Board, told
 
 CHROMIUM: Final = shutil.which("chromium")
 ARGUMENTS: Final = [
@@ -94,6 +94,22 @@ async def test_a_number_moves_while_events_flow_and_nothing_else_does(
     assert not watched.complaints
 
 
+async def test_the_page_of_the_pipe_says_by_itself_that_a_worker_fell_silent(
+    watched: Watched, address: str, board: Board
+) -> None:
+    tab = watched.tab
+    await tab.goto(f"{address}/pipeline?lang=en")
+    await expect(tab.locator('[data-figure="workers"]')).to_have_text("1 / 3")
+    await expect(tab.locator("#workers tbody tr").nth(1)).to_contain_text("silent")
+    await expect(tab.locator(".alarm")).to_have_count(0)
+    board.workers_told = [told("node-a:4711", board.complete + 500)]
+    board.version = 2
+    await expect(tab.locator('[data-figure="workers"]')).to_have_text("0 / 1", timeout=SECONDS)
+    await expect(tab.locator(".alarm")).to_contain_text("No worker is live")
+    await expect(tab.locator('[data-figure="lag"]')).to_have_text("–")
+    assert not watched.complaints
+
+
 async def test_the_first_figure_appears_on_a_page_that_was_opened_before_any_event(
     watched: Watched, address: str, board: Board
 ) -> None:
@@ -163,7 +179,7 @@ async def test_the_filter_keeps_language_and_asks_for_what_was_chosen(watched: W
     assert "lang=vi" in tab.url
 
 
-@pytest.mark.parametrize("path", ["/", "/body/H18", "/unit/H18.02", "/?from=2023-02-31"])
+@pytest.mark.parametrize("path", ["/", "/body/H18", "/unit/H18.02", "/pipeline", "/?from=2023-02-31"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_fits_a_phone_and_passes_the_accessibility_rules(
     browser: Browser, address: str, path: str, scheme: str
