@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 from rates.tallies import BIT, SYSTEMS
 from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, POPULATION_DATABASE, RESULT_REQUIRED
 from sinks.client import connect
+from tests.fuzz.pipeline import pipeline_inputs
 from tests.recount.junk import junk
 from tests.recount.recount import Recount, read_log, recount, recount_messages
 from tests.recount.worlds import world
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("exact")]
 
 EVENTS = 200_000
 JUNK = 400
+HOSTILE = 2_000
 REACHED = "SELECT sum(version) FROM progress FINAL"
 GROUPS = ("unit", "body", "day", "month", "system")
 
@@ -44,8 +46,12 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def recounted(stack: Stack, logs: list[Path]) -> Recount:
-    """The recount, once the stack has the junk and the logs, its worker killed twice in the middle."""
-    messages = junk(7, JUNK)
+    """The recount, once the stack has the junk and the logs, its worker killed twice in the middle.
+
+    The hostile input is real calls to which something happened, of the units of the logs that come after it.
+    """
+    hostile = [item for _, item in pipeline_inputs(20231002, 20, HOSTILE)]
+    messages = [*junk(7, JUNK), *((item.key, item.value, item.timestamp) for item in hostile)]
     producer = KafkaProducer(bootstrap_servers=stack.address("kafka"), max_request_size=16_000_000)
     for key, value, timestamp in messages:
         producer.send("dossiers", value, key, timestamp_ms=timestamp)
@@ -59,7 +65,7 @@ def recounted(stack: Stack, logs: list[Path]) -> Recount:
         if log != logs[-1]:
             os.kill(worker, signal.SIGKILL)
         publishing.join()
-    return recount_messages(messages, into=recount(line for log in logs for line in read_log(log)))
+    return recount((line for log in logs for line in read_log(log)), into=recount_messages(messages))
 
 
 def test_every_tally_equals_the_recount(stack: Stack, recounted: Recount) -> None:
