@@ -186,6 +186,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 register,
                 generation=generation,
                 now=clock.now,
+                millis=clock.millis,
                 cache_dossiers=settings.cache_dossiers,
                 replaced=replaced,
             )

@@ -93,8 +93,11 @@ class Folder:
         now: Callable[[], int],
         cache_dossiers: int = 1_500_000,
         replaced: Callable[[], Awaitable[Register | None]] | None = None,
+        millis: Callable[[], int] | None = None,
     ) -> None:
         """`now` in seconds since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
+
+        `millis` is the same clock, for how long canaries take.
 
         `replaced` is asked before each batch for a register that has replaced the present one.
         """
@@ -102,6 +105,7 @@ class Folder:
         self._register = register
         self._generation = generation
         self._now = now
+        self._millis = millis or (lambda: now() * 1000)
         self._cache_dossiers = cache_dossiers
         self._replaced = replaced
         self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
@@ -279,9 +283,9 @@ class Folder:
             await self._persist("progress", lambda: self._store.save_progress(list(piece.reached.values())))
         if piece.canaries:
             await self._persist("canaries", lambda: self._store.save_canaries(list(piece.canaries.values())))
-            visible_at = self._now()
+            visible_at = self._millis()
             for canary in piece.canaries.values():
-                self.delays[canary.partition] = max(0.0, visible_at - canary.sent_at / 1000)
+                self.delays[canary.partition] = max(0, visible_at - canary.sent_at) / 1000
         for key, partition in touched.items():
             self._cohorts[key].mark_clean()
             if len(self.written) < _MOST_WRITTEN:

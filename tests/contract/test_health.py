@@ -107,6 +107,7 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
         Limits(),
         partitions=2,
         now=lambda: NOON,
+        millis=lambda: NOON * 1000,
         canary_seconds=0.5,
         data_dir=folder,
         worker="here:1",

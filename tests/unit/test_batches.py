@@ -162,3 +162,12 @@ async def test_a_repair_writes_the_tallies_of_the_stored_dossiers() -> None:
     store.tallies[at] = row._replace(vector=row.vector + 1, version=row.version + 9)
     await folding.repair([at[0]], row.version + 9)
     assert {at: row.vector for at, row in store.tallies.items()} == true
+
+
+async def test_a_canary_tells_how_long_it_took_until_it_was_durable() -> None:
+    folding = Folder(
+        MemoryStore(), SmallRegister(), generation=1, now=lambda: NOW, millis=lambda: NOW * 1000 + 310
+    )
+    sent = {0: NOW * 1000, 3: NOW * 1000 + 900}
+    await folding.take([Message(partition, 0, at, *CANARY) for partition, at in sent.items()])
+    assert folding.delays == {0: 0.31, 3: 0.0}
