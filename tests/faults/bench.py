@@ -22,8 +22,8 @@ from tests.faults.parts import ROOT, Broker, Engine, Slot, clean
 from tests.faults.proxy import Moved, Proxy
 
 TOPIC: Final = "dossiers"
-DRAINS_WITHIN: Final = 180.0
-STUCK: Final = 120.0
+DRAINS_WITHIN: Final = 240.0
+STUCK: Final = 240.0
 _TELL: Final = 5.0
 _OFFSET: Final = (1 << 40) - 1
 
