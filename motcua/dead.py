@@ -21,7 +21,7 @@ from motcua import clock
 from motcua.access import limited
 from motcua.cli import Json, app, ask, console, say, settings, show, wrong
 from motcua.settings import Settings
-from rates.failures import Fatal
+from rates.failures import Fatal, Retry
 from rates.wire import UNIT, Reason
 
 if TYPE_CHECKING:
@@ -134,7 +134,12 @@ async def _replay(found: Settings, chosen: "Chosen", dry_run: bool, as_json: boo
             say(f"{number:,} cannot be replayed: {why}")
         under_way = [one.letter for one in plan if one.todo in ("send", "wait")]
         if under_way:
-            await durable(database, await deadletters.goals(database, generation), reads.reached, _PATIENCE)
+            try:
+                goals = await deadletters.goals(database, generation)
+                await durable(database, goals, reads.reached, _PATIENCE)
+            except Retry:
+                say(f"{len(under_way):,} still waiting: run this again to hear what became of them")
+                raise
             await deadletters.settle(database)
         states = await deadletters.outcome(database, under_way)
     accepted, failed = states["replayed"], states["failed_again"]

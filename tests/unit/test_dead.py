@@ -8,9 +8,11 @@ from typer.testing import CliRunner
 
 from motcua.cli import app
 from motcua.dead import _instant, _plain
+from motcua.running import durable
 from producers.calls import split
 from producers.replay import _alone, _record
 from rates.effects import version
+from rates.failures import Retry
 from rates.wire import Reason, decode
 from sinks.deadletters import Letter, planned, portions
 from tests.support.calls import FULL, RECEIVED_AT, UNIT, call, decoded, full
@@ -144,3 +146,20 @@ def test_since_is_a_local_day_or_an_instant() -> None:
 
 def test_what_anybody_sent_cannot_steer_a_terminal() -> None:
     assert _plain("Hồ sơ\x1b[2J\x9b\n[red]") == "Hồ sơ\\x1b[2J\\x9b\\n[red]"
+
+
+async def test_waiting_for_what_was_sent_ends_once_nothing_becomes_durable_any_more() -> None:
+    stored = {3: 10}
+
+    async def moving(_database: object) -> dict[int, int]:
+        stored[3] += 1
+        return dict(stored)
+
+    await durable(None, {3: 14}, moving, patience=60)
+    assert stored == {3: 14}
+
+    async def still(_database: object) -> dict[int, int]:
+        return {3: 13}
+
+    with pytest.raises(Retry, match="does a worker run"):
+        await durable(None, {3: 14}, still, patience=0)
