@@ -396,3 +396,84 @@ async def test_the_stored_register_takes_over_once_the_database_answers(board: B
         seen = await read(client, "/?lang=en")
         assert "Others" in seen.text
         assert "Dien Bien H18" not in seen.text
+
+
+QUIET = 5 * 86_400
+"""From a Sunday's morning back to the Tuesday before: three whole working days."""
+
+
+async def test_beside_its_numbers_the_page_says_that_they_are_fresh_and_how_long_the_way_takes(
+    client: TestClient,
+) -> None:
+    seen = await read(client, "/?lang=en")
+    assert 'data-pipe="fresh"' in seen.html
+    assert "✓ Fresh Complete to 2023-10-01 09:30 · 10 minutes ago · delay 0.3 s, at most 0.4 s" in seen.text
+    for section in ("bodies", "national", "rejected", "scoreboard"):
+        heading = seen.html[seen.html.index(f'id="{section}-h"') :].split("</div>")[0]
+        assert "✓</span> Fresh" in heading
+    assert "data-banner" not in seen.html
+
+
+async def test_a_silent_office_says_since_when_and_why_and_its_body_counts_it(
+    client: TestClient, board: Board
+) -> None:
+    board.silent = {"H18.02": QUIET}
+    unit = await read(client, f"{UNIT}?lang=en")
+    assert "◌ Silent since 2023-09-26" in unit.text
+    assert "3 whole working days" in unit.text
+    body = await read(client, "/body/H18?lang=en")
+    assert "Department 02, Dien Bien H18.02 ◌ Silent since 2023-09-26" in body.text
+    assert "Department 03, Dien Bien H18.03 ✓ Fresh" in body.text
+    total = len(board.units("", {"body": "H18"}))
+    assert f"H18 ◌ 1 / {total} silent" in body.text
+    assert f"Dien Bien H18 ◌ 1 / {total} silent" in (await read(client, "/?lang=en")).text
+    assert "◌ Im lặng từ 26/09/2023" in (await read(client, f"{UNIT}?lang=vi")).text
+
+
+@pytest.mark.parametrize("path", ["/", "/body/H18", UNIT])
+async def test_a_stale_pipe_is_said_once_and_turns_no_office_silent(board: Board, path: str) -> None:
+    board.silent = {"H18.02": QUIET}
+    async with served(board, canary_seconds=10) as client:
+        seen = await read(client, f"{path}?lang=en")
+    assert seen.html.count("data-banner") == 1
+    assert "⏸ Pipe stale. Figures stand still at that time" in seen.text
+    assert "Figures are complete to 2023-10-01 09:30" in seen.text
+    assert "ilent" not in seen.text
+    assert "◌" not in seen.text
+
+
+async def test_while_figures_move_a_pipe_that_is_behind_is_catching_up(board: Board) -> None:
+    async with served(board, canary_seconds=10) as client:
+        await read(client, "/?lang=en")
+        board.complete += 60
+        seen = await read(client, "/?lang=en")
+        async with asyncio.timeout(30):
+            while "Figures stand still" in seen.text:
+                seen = await read(client, "/?lang=en")
+                await asyncio.sleep(0.02)
+    assert "Figures are moving, but have not come to the present yet." in seen.text
+
+
+async def test_what_is_not_known_is_said_so_and_never_guessed(board: Board) -> None:
+    board.version = 0
+    async with served(board) as client:
+        seen = await read(client, "/?lang=en")
+        assert "? Unknown" in seen.text
+        assert "Nothing has come through the pipe yet." in seen.html
+    board.version = 1
+    async with served(board, canary_seconds=0) as client:
+        assert "? Unknown" in (await read(client, "/?lang=en")).text
+
+
+async def test_programs_get_the_state_with_each_answer(board: Board) -> None:
+    for seconds, state in ((300, "fresh"), (10, "stale"), (0, "unknown")):
+        async with (
+            served(board, canary_seconds=seconds) as client,
+            client.get("/api/panels/rates") as answer,
+        ):
+            told = await answer.json()
+        assert told["freshness"] == {
+            "state": state,
+            "complete_to": "2023-10-01T09:30:00+07:00",
+            "delay_ms": 320,
+        }
