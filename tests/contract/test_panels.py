@@ -8,21 +8,26 @@ import pytest_asyncio
 
 from dashboards.page.frames import Frames
 from dashboards.panels import (
+    BATCHES,
     BODIES,
     DEFAULTS,
     DOSSIERS,
     FRESHNESS,
     PANELS,
+    PARTITIONS,
     RATES,
     REJECTIONS,
+    STAGES,
     UNITS,
+    WORKERS,
     Panel,
 )
 from dashboards.scoreboard import PARAMETERS, scoreboard
+from motcua import clock
 from rates.cohort import Cell, cohort_of
 from rates.definitions import DEFINITIONS, FORMS, definition
 from rates.dossier import Dossier
-from rates.effects import DeadLetter, DossierRow, Reached, TallyRow, version
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, version
 from rates.failures import Fatal
 from rates.register import Register
 from rates.tallies import days_of, lanes, mask_of
@@ -35,7 +40,7 @@ from rates.wire import (
     Reason,
     Rejection,
 )
-from sinks import migrate, reads, reference
+from sinks import migrate, reads, reference, workers
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
 
@@ -94,7 +99,56 @@ async def stored(engine_url: str) -> AsyncIterator[Database]:
         await store.save_dead_letters([DeadLetter(version(1, 9, 2), 3, 9, RECEIVED, rejection)])
         await store.save_progress([Reached(0, version(1, 7, 0), RECEIVED + 9, RECEIVED + 5)])
         await store.save_progress([Reached(3, version(1, 9, 0), RECEIVED + 60, RECEIVED + 60)])
+        await store.save_canaries([Canary(3, version(1, 9, 0), 1_000 * clock.now() - 400)])
+        for number, before in ((1, 40), (2, 0)):
+            await tell(database, "here:1", number, before, lag={0: 4, 3: 5})
+        await tell(database, "there:1", 1, 300, lag={3: 900})
         yield database
+
+
+async def tell(database: Database, worker: str, version: int, before: int, lag: dict[int, int]) -> None:
+    """What a worker told so many seconds ago: a hundred messages more with each telling."""
+    now = clock.now()
+    counts = {"messages": 100 * version, "accepted": 200 * version, "dead_bad_number": 3, "dead_not_json": 4}
+    await workers.save(
+        database,
+        worker=worker,
+        at=now - before,
+        version=version,
+        started_at=now - 1_000,
+        counts={**counts, "batches": 2, "batches_10": 1, "batches_100": 1, "ended": 0},
+        seconds={"fold": float(version), "dead letters": 0.5},
+        lag=lag,
+    )
+
+
+async def test_workers_tell_what_they_do_now_and_a_silent_one_is_told_from_a_live_one(
+    stored: Database,
+) -> None:
+    live, silent = await stored.rows(WORKERS.text(), {})
+    assert (live["worker"], live["messages"], live["dead"], live["lag"]) == ("here:1", 200, 7, 9)
+    assert live["messages_a_second"] == 2.5
+    assert live["events_a_second"] == 5.0
+    assert (silent["worker"], silent["messages_a_second"]) == ("there:1", None)
+    assert live["told"] - silent["told"] >= 299
+
+
+async def test_stages_and_batches_are_of_live_workers_and_of_the_last_minute(stored: Database) -> None:
+    assert await stored.rows(STAGES.text(), {}) == [
+        {"stage": "dead letters", "spent": 0.5, "recent": 0.0},
+        {"stage": "fold", "spent": 2.0, "recent": 1.0},
+    ]
+    assert await stored.rows(BATCHES.text(), {}) == [
+        {"at_most": 10, "batches": 1},
+        {"at_most": 100, "batches": 1},
+    ]
+
+
+async def test_a_partition_has_the_lag_that_was_told_last_and_its_canarys_delay(stored: Database) -> None:
+    zero, three = await stored.rows(PARTITIONS.text(), {})
+    assert (zero["partition"], zero["lag"], zero["delay_ms"]) == (0, 4, None)
+    assert (three["partition"], three["lag"]) == (3, 5)
+    assert three["delay_ms"] >= 400
 
 
 async def ask(
