@@ -185,12 +185,11 @@ class Door:
         began = time.monotonic()
         session = await self._on(self._writes, self._session, ask)
         try:
-            await self._on(self._writes, session.begin_insert, head.text, head.format)
             if data:
                 await self._on(self._writes, session.append, data)
             async for piece in body:
                 await self._on(self._writes, session.append, piece)
-            rows, size = await self._on(self._writes, session.commit)
+            rows, size = await self._on(self._writes, session.insert, head)
         finally:
             # An insert that was not committed is given up with its connection.
             self._later(self._writes, session.close)

@@ -13,13 +13,20 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from chdb import _chdb as _untyped_chdb
 
-from infra.local.engine_errors import BAD_ARGUMENTS, SYNTAX_ERROR, UNKNOWN_DATABASE, EngineError
+from infra.local.engine_errors import (
+    BAD_ARGUMENTS,
+    NOT_ENOUGH_SPACE,
+    SYNTAX_ERROR,
+    UNKNOWN_DATABASE,
+    EngineError,
+)
 from infra.local.engine_reader import Bounds
-from infra.local.engine_statement import SELECTS
+from infra.local.engine_statement import SELECTS, InsertHead
 
 _chdb: Any = _untyped_chdb
 
@@ -64,7 +71,8 @@ class Engine:
             f"&mark_cache_size={caps.server // 8}"
         )
         # The engine lives as long as one connection is open.
-        self._keeper = Session(_connect(self._address))
+        self._directory = directory
+        self._keeper = Session(_connect(self._address), directory)
         self._close_default()
         self._keeper.run(f"CREATE DATABASE IF NOT EXISTS {HOME} ENGINE = Atomic", "Null")
         self.version = self._keeper.run("SELECT version()", "TSV").data.decode().strip()
@@ -93,7 +101,7 @@ class Engine:
         address = f"{self._address}&database={name}&max_memory_usage={cap}"
         if reader:
             address += f"&max_execution_time={_READER_TIME_S}&max_threads={_READER_THREADS}"
-        session = Session(_connect(address), self._bounds if reader else None)
+        session = Session(_connect(address), self._directory, self._bounds if reader else None)
         try:
             wanted = {k: v for k, v in settings.items() if not (reader and _raises_a_cap(k, v))}
             if reader:
@@ -112,11 +120,14 @@ class Engine:
 class Session:
     """One connection. Calls may come from any thread; they queue."""
 
-    def __init__(self, connection: Any, bounds: Bounds | None = None) -> None:
+    def __init__(self, connection: Any, spool: Path, bounds: Bounds | None = None) -> None:
+        """`spool`: where the data of an insert are kept until they are complete."""
         self._connection = connection
+        self._spool = spool
         self._bounds = bounds
         self._turn = threading.Lock()
-        self._open: Any = None  # the streamed result or the insert under way
+        self._open: Any = None  # the streamed result under way
+        self._body: IO[bytes] | None = None
         self._closed = False
 
     def check(self, sql: str, verb: str) -> None:
@@ -177,36 +188,47 @@ class Session:
                 return None
             return bytes(piece.bytes())
 
-    def begin_insert(self, sql: str, fmt: str) -> None:
-        with self._turn:
-            try:
-                self._open = self._connection.send_insert(sql, fmt)
-            except RuntimeError as error:
-                raise EngineError.from_engine(error) from None
-
     def append(self, data: bytes) -> None:
+        """A piece of the data of an insert, kept until all of it is there."""
         with self._turn:
             try:
-                self._connection.insert_append(self._open, data)
-            except RuntimeError as error:
-                raise EngineError.from_engine(error) from None
+                if self._body is None:
+                    self._body = TemporaryFile(dir=self._spool)  # noqa: SIM115  # closed with the session
+                self._body.write(data)
+            except OSError as error:
+                raise _no_room(error) from None
 
-    def commit(self) -> tuple[int, int]:
-        """End the insert; rows and bytes written."""
+    def insert(self, head: InsertHead) -> tuple[int, int]:
+        """Insert what was appended; rows and bytes written.
+
+        From a file, not by the engine's streamed insert: that one reports success where a constraint or too
+        many parts refused the rows. The file has no name, so that none outlives this process.
+        """
+        self.append(b"")
         with self._turn:
-            insert, self._open = self._open, None
-            try:
-                done = self._connection.insert_done(insert)
-            except RuntimeError as error:
-                raise EngineError.from_engine(error) from None
+            body, self._body = self._body, None
+            if body is None:
+                raise AssertionError
+            with body:
+                try:
+                    body.flush()
+                    body.seek(0)
+                except OSError as error:
+                    raise _no_room(error) from None
+                try:
+                    done = self._connection.query(head.from_file(f"/dev/fd/{body.fileno()}"), "Null")
+                except RuntimeError as error:
+                    raise EngineError.from_engine(error) from None
             return done.rows_written(), done.bytes_written()
 
     def close(self) -> None:
-        """Give the connection back; a result or an insert under way is given up."""
+        """Give the connection back; a result under way, or an insert not yet made, is given up."""
         with self._turn:
             if not self._closed:
                 self._closed = True
                 self._open = None
+                if self._body is not None:
+                    self._body.close()
                 self._connection.close()
 
 
@@ -216,6 +238,11 @@ def _raises_a_cap(name: str, value: str) -> bool:
     if most is None:
         return any(word in name for word in ("memory", "execution_time", "max_threads"))
     return not (value.isascii() and value.isdigit() and 0 < int(value) <= most)
+
+
+def _no_room(error: OSError) -> EngineError:
+    why = f"Cannot keep the data of an insert: {error.strerror}."
+    return EngineError.refused(NOT_ENOUGH_SPACE, "NOT_ENOUGH_SPACE", why)
 
 
 def _connect(address: str) -> Any:

@@ -27,7 +27,7 @@ _NAME = r"(?:`(?:\\.|[^`\\])*`|\"(?:\\.|[^\"\\])*\"|\w+)"
 _INSERT = re.compile(
     rf"(?P<statement>{_BLANK}INSERT\s+INTO\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?\s*"
     rf"(?:\((?:`(?:\\.|[^`\\])*`|\"(?:\\.|[^\"\\])*\"|[^()`\"])*\)\s*)?"
-    r"(?:SETTINGS\s(?:'(?:\\.|[^'\\])*'|[^'(])*?)?)"
+    r")(?P<settings>SETTINGS\s(?:'(?:\\.|[^'\\])*'|[^'(])*?)?"
     r"(?:FORMAT\s+(?P<format>[A-Za-z]\w*)[ \t]*;?[ \t]*(?:\r?\n)?|(?P<values>VALUES)\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -58,11 +58,16 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class InsertHead:
-    """The part of an insert before its data: the statement alone, its format, and where the data begin."""
+    """The part of an insert before its data: statement, settings, format, and where the data begin."""
 
     text: str
+    settings: str
     format: str
     data_from: int
+
+    def from_file(self, path: str) -> str:
+        """The same insert with its data in a file."""
+        return f"{self.text} FROM INFILE '{path}' COMPRESSION 'none' {self.settings} FORMAT {self.format}"
 
     @classmethod
     def read(cls, start: bytes) -> InsertHead | None:
@@ -70,8 +75,11 @@ class InsertHead:
         found = _INSERT.match(start[:LONGEST_HEAD].decode("latin-1"))
         if found is None:
             return None
-        text = found["statement"].encode("latin-1").decode("utf-8", "replace")
-        return cls(text, found["format"] or "Values", found.end())
+        text, settings = (
+            (found[part] or "").encode("latin-1").decode("utf-8", "replace")
+            for part in ("statement", "settings")
+        )
+        return cls(text, settings, found["format"] or "Values", found.end())
 
 
 def is_insert(start: bytes) -> bool:

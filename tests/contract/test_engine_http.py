@@ -244,6 +244,38 @@ def test_a_bad_insert_leaves_nothing_behind(client: Client, table: str) -> None:
     assert client.command(f"SELECT count() FROM {table}") == 0
 
 
+@pytest.mark.parametrize(
+    ("declared", "settings", "code"),
+    [
+        ("(a UInt64, CONSTRAINT small CHECK a < 3) ENGINE = MergeTree ORDER BY a", {}, 469),
+        (
+            "(a UInt64) ENGINE = MergeTree PARTITION BY a ORDER BY a",
+            {"max_partitions_per_insert_block": 2},
+            252,
+        ),
+        (
+            "(a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS parts_to_throw_insert = 1, max_delay_to_insert = 0",
+            {},
+            252,
+        ),
+    ],
+)
+def test_an_insert_that_the_engine_will_not_store_is_never_acknowledged(
+    client: Client, declared: str, settings: dict[str, int], code: int
+) -> None:
+    client.command("DROP TABLE IF EXISTS picky")
+    client.command(f"CREATE TABLE picky {declared}")
+    client.command("SYSTEM STOP MERGES picky")
+    for value in (0, 1):
+        with contextlib.suppress(DatabaseError):
+            client.insert("picky", [[value]], column_names=["a"], settings=settings)
+    stored = client.command("SELECT count() FROM picky")
+    with pytest.raises(DatabaseError) as refused:
+        client.insert("picky", [[1], [2], [3]], column_names=["a"], settings=settings)
+    assert refusal(refused) == code
+    assert client.command("SELECT count() FROM picky") == stored
+
+
 def test_a_long_insert_hears_why_it_was_refused(client: Client) -> None:
     with pytest.raises(DatabaseError) as refused:
         client.raw_insert("no_such_table", ["a"], b"1\n" * 20_000_000, fmt="CSV")
