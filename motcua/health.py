@@ -15,6 +15,7 @@ from infra.local.doctor import Check
 from motcua import clock
 from motcua.settings import Settings
 from rates.calendar import Calendar
+from rates.effects import next_offset
 from rates.failures import Fatal, Retry
 from rates.freshness import Pipe
 from sinks import generations, migrate, reference
@@ -98,9 +99,7 @@ async def _lag(database: Database, settings: Settings) -> Check:
     bounds = await asyncio.to_thread(topics.bounds, settings.kafka, registered.topic, registered.partitions)
     rows = await database.rows("SELECT partition, version FROM freshness")
     done = {
-        row["partition"]: (row["version"] >> 12 & (1 << 40) - 1) + 1
-        for row in rows
-        if row["version"] >> 52 == generation
+        row["partition"]: next_offset(row["version"]) for row in rows if row["version"] >> 52 == generation
     }
     lags = {
         partition: max(end - done.get(partition, first), 0)

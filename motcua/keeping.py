@@ -25,6 +25,7 @@ from motcua import clock
 from motcua.access import unlimited
 from motcua.cli import app, say, settings
 from motcua.settings import Settings
+from rates.effects import next_offset
 from rates.failures import Fatal, Retry
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ START_SECONDS: Final = 60.0
 """How long a broker that was just started may take to know its groups,"""
 MEMBER_SECONDS: Final = 8.0
 """and how long a worker that was just killed counts as alive."""
-_OFFSET: Final = (1 << 40) - 1
 
 
 @app.command()
@@ -210,7 +210,7 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
     offsets = {partition: first for partition, (first, _) in bounds.items()}
     for row in await staged.rows("SELECT partition, version FROM progress FINAL"):
         if row["version"] >> 52 == registered[0]:
-            offsets[row["partition"]] = (row["version"] >> 12 & _OFFSET) + 1
+            offsets[row["partition"]] = next_offset(row["version"])
     for partition, (first, end) in bounds.items():
         if offsets[partition] > end:
             msg = (

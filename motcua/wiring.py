@@ -18,9 +18,10 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from motcua import clock, logs
 from motcua.settings import Settings, load
+from rates.effects import next_offset
 from rates.failures import Fatal, Retry
 from rates.register import Register
-from sinks import generations, migrate, reference, workers
+from sinks import generations, migrate, reads, reference, workers
 from sinks.client import Database, connect
 from sinks.generations import Source
 
@@ -79,7 +80,7 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
         if settings.kafka:
             found = source(settings)
             if found is not None:
-                await _from_the_beginning(settings, connected, found)
+                await _no_further_than_stored(settings, connected, found)
             else:
                 from producers import topics
 
@@ -93,17 +94,18 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
             say(f"topic {settings.topic} is generation {generation}")
 
 
-async def _from_the_beginning(settings: Settings, connected: Database, found: Source) -> None:
-    """Let the group of a topic that is registered next begin it: one left over would skip its events.
+async def _no_further_than_stored(settings: Settings, connected: Database, found: Source) -> None:
+    """Let the topic's group go on from where the database stands, if it has gone further: to skip is to lose.
 
-    A group of that name outlives the database that it belonged to, where that was lost or put back.
+    A group outlives the database that it belonged to, where that was lost or put back.
     """
     from producers import topics
 
     known = await generations.latest(connected)
-    if known is not None and known[1] == found:
-        return
-    group = generations.group(known[0] + 1 if known is not None else 1)
+    number, at = (known[0], await reads.reached(connected)) if known else (0, {})
+    if known is None or known[1] != found:
+        number, at = number + 1, {}
+    group = generations.group(number)
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_fixed(0.2),
@@ -112,14 +114,30 @@ async def _from_the_beginning(settings: Settings, connected: Database, found: So
     ):
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
-            offsets = {partition: first for partition, (first, _) in bounds.items()}
+            stored = {
+                partition: max(
+                    first, next_offset(at[partition]) if at.get(partition, 0) >> 52 == number else 0
+                )
+                for partition, (first, _) in bounds.items()
+            }
+            committed = await asyncio.to_thread(topics.committed, settings.kafka, found.topic, group)
+            ahead = {
+                partition: offset
+                for partition, offset in stored.items()
+                if committed.get(partition, 0) > offset
+            }
+            if not ahead:
+                return
             if await asyncio.to_thread(topics.members, settings.kafka, [group]):
+                if known is not None and known[1] == found:
+                    # One that has just ended counts as a member for some seconds.
+                    raise Retry("kafka", f"group {group} still has workers. Next: stop them")
                 msg = (
                     f"workers of another database read topic {found.topic} as group {group}. "
                     "Next: stop them, or give this database a topic of its own with MOTCUA_TOPIC"
                 )
                 raise Fatal(msg)
-            await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, offsets)
+            await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, ahead)
 
 
 async def generation(settings: Settings) -> tuple[int, Source]:

@@ -80,6 +80,13 @@ def bounds(brokers: str, topic: str, partitions: int) -> dict[int, tuple[int, in
     return {each.partition: (first[each].offset, end[each].offset) for each in every}
 
 
+def committed(brokers: str, topic: str, group: str) -> dict[int, int]:
+    """From which offset of each partition a group goes on, where it has said so."""
+    with _admin(brokers) as admin:
+        found = admin.list_group_offsets(group)
+    return {at.partition: held.offset for at, held in found.items() if at.topic == topic and held.offset >= 0}
+
+
 def rewind(brokers: str, topic: str, group: str, offsets: Mapping[int, int]) -> None:
     """Lets a group without members go on from these offsets, by partition. Raises Retry while it has some."""
     wanted = {

@@ -18,6 +18,11 @@ def version(generation: int, offset: int, index: int) -> int:
     return generation << 52 | offset << 12 | index
 
 
+def next_offset(position: int) -> int:
+    """The offset after the message that a version stands for."""
+    return (position >> 12 & (1 << 40) - 1) + 1
+
+
 class DossierRow(NamedTuple):
     """The state of one dossier; keyed by (unit, month, number)."""
 

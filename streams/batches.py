@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from rates.cohort import Cohort, CohortKey, cohort_of, unpacked
 from rates.dossier import Procedures
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, version
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, next_offset, version
 from rates.failures import Fatal, Refused, Retry
 from rates.wire import Event, Reason, Rejection, Senders, decode, with_fields
 
@@ -110,6 +110,7 @@ class Folder:
         self._replaced = replaced
         self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
         self._complete_to: dict[int, int] | None = None
+        self._due: dict[int, int] = {}
         self.held = 0
         """About how many dossiers are cached."""
         self.counts: Counter[str] = Counter()
@@ -169,17 +170,23 @@ class Folder:
         piece = _Piece()
         if self._complete_to is None:
             stored = await self._persist("progress", self._store.progress)
-            self._complete_to = {
-                partition: row.complete_to
-                for partition, row in stored.items()
-                if row.version >> 52 == self._generation
-            }
+            own = {at: row for at, row in stored.items() if row.version >> 52 == self._generation}
+            self._complete_to = {partition: row.complete_to for partition, row in own.items()}
+            self._due = {partition: next_offset(row.version) for partition, row in own.items()}
         if self._replaced is not None:
             register = await self._persist("register", self._replaced)
             if register is not None:
                 self._register = register
         now = self._now()
         for message in messages:
+            due = self._due.pop(message.partition, message.offset)
+            if message.offset > due:
+                msg = (
+                    f"partition {message.partition} is stored up to offset {due} and is read on from "
+                    f"{message.offset}: the database was lost or put back, and what lies between would be "
+                    "skipped. Nothing was written. Next: motcua migrate, then start the worker again"
+                )
+                raise Fatal(msg)
             received_at = min(max(message.timestamp // 1000, 0), _LATEST)
             last = 0
             if (message.key, message.value) == CANARY:

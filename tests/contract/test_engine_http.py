@@ -254,7 +254,7 @@ def test_a_bad_insert_leaves_nothing_behind(client: Client, table: str) -> None:
             252,
         ),
         (
-            "(a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS parts_to_throw_insert = 1, max_delay_to_insert = 0",
+            "(a UInt64) ENGINE = MergeTree ORDER BY a SETTINGS parts_to_throw_insert = 1",
             {},
             252,
         ),

@@ -171,3 +171,14 @@ async def test_a_canary_tells_how_long_it_took_until_it_was_durable() -> None:
     sent = {0: NOW * 1000, 3: NOW * 1000 + 900}
     await folding.take([Message(partition, 0, at, *CANARY) for partition, at in sent.items()])
     assert folding.delays == {0: 0.31, 3: 0.0}
+
+
+async def test_a_topic_that_is_read_on_beyond_what_is_stored_is_fatal_and_nothing_is_written() -> None:
+    store = MemoryStore()
+    await folder(store).take([message(4, "H18.21-231002-0001")])
+    before = dict(store.dossiers)
+    with pytest.raises(Fatal, match=r"stored up to offset 5 and is read on from 6.*motcua migrate"):
+        await folder(store).take([message(6, "H18.21-231002-0002")])
+    assert store.dossiers == before
+    # Read again, or read on: both are right, and a partition that was never read may begin anywhere.
+    await folder(store).take([message(5, "H18.21-231002-0002"), message(9, "H18.22-231002-0001", 1)])
