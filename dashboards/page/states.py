@@ -27,18 +27,18 @@ _LABELS: Final[Mapping[State, Words]] = {
 _PIPE: Final[Mapping[str, Words]] = {
     "in_time": ("Đường truyền theo kịp hiện tại.", "The pipe keeps up with the present."),
     "behind": (
-        "Số liệu dừng lại ở thời điểm này; đường truyền chậm hoặc đứng. Tiếp theo: motcua doctor",
-        "Figures stand still at that time; the pipe is slow or stopped. Next: motcua doctor",
+        "Số liệu dừng lại ở thời điểm đó; đường truyền chậm hoặc đứng. Tiếp theo: motcua doctor",
+        "They stand still at that time; the pipe is slow or stopped. Next: motcua doctor",
     ),
     "catching_up": (
         "Số liệu đang chuyển động nhưng chưa tới hiện tại.",
-        "Figures are moving, but have not come to the present yet.",
+        "They are moving, but have not come to the present yet.",
     ),
     "nothing": ("Chưa có gì tới qua đường truyền.", "Nothing has come through the pipe yet."),
     "partly": ("Chưa phải mọi phân vùng đều đã được đọc.", "Not all partitions have been heard of yet."),
     "clocks": (
-        "Số liệu mang thời điểm ở tương lai: đồng hồ của các máy lệch nhau.",
-        "Figures claim a time to come: the clocks of the machines disagree.",
+        "Đó là một thời điểm ở tương lai: đồng hồ của các máy lệch nhau.",
+        "That is a time to come: the clocks of the machines disagree.",
     ),
     "no_canaries": (
         "Không gửi thông điệp dò (canary_seconds = 0), nên không phân biệt được yên tĩnh với chậm.",
@@ -90,11 +90,12 @@ class Said(Struct, frozen=True):
 
 def pipe(through: Pipe, lang: Lang) -> Said:
     """The pipe's state, with why and since when."""
-    detail = [say(_PIPE[through.why], lang)]
-    if through.why == "partly":
-        detail.append(f"({count(through.heard, lang)} / {count(through.expected, lang)})")
+    detail = []
     if through.complete_to:
         detail.append(f"{say(_COMPLETE, lang)} {moment(through.complete_to, lang)}.")
+    if through.why == "partly":
+        detail.append(f"{count(through.heard, lang)} / {count(through.expected, lang)}:")
+    detail.append(say(_PIPE[through.why], lang))
     return _said(through.state, lang, " ".join(detail), calm=through.state != "stale")
 
 

@@ -179,6 +179,26 @@ async def test_the_filter_keeps_language_and_asks_for_what_was_chosen(watched: W
     assert "lang=vi" in tab.url
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_stale_pipe_and_silent_offices_fit_a_phone_and_pass_the_accessibility_rules(
+    browser: Browser, board: Board, scheme: str
+) -> None:
+    board.silent = {"H18.02": 5 * 86_400, "H18.21": 900 * 86_400}
+    for seconds, path, shown in ((300, "/body/H18", "Im lặng từ"), (10, "/", "Đường truyền chậm")):
+        app = page(board, board.register, clock=lambda: board.complete + 600, canary_seconds=seconds)
+        async with TestServer(app) as server:
+            for width in (390, 1440):
+                tab = await browser.new_page(
+                    viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+                )
+                await tab.goto(f"http://127.0.0.1:{server.port}{path}?lang=vi")
+                await expect(tab.locator("main")).to_contain_text(shown)
+                assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+                found = await Axe().run(tab)
+                assert found.violations_count == 0, found.generate_report()
+                await tab.close()
+
+
 @pytest.mark.parametrize("path", ["/", "/body/H18", "/unit/H18.02", "/pipeline", "/?from=2023-02-31"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_page_fits_a_phone_and_passes_the_accessibility_rules(

@@ -114,7 +114,7 @@ def test_a_stopped_worker_makes_the_pipe_stale_and_no_office_silent_until_it_goe
         code, checks = _doctor(stack)
         assert code == 1
         assert (checks["pipe"]["state"], checks["pipe"]["next_command"]) == ("missing", "motcua status")
-        assert checks["pipe"]["found"].startswith("stale. Figures stand still")
+        assert checks["pipe"]["found"].startswith("stale. Figures are complete to ")
         assert checks["offices"]["found"] == "not judged: the pipe is stale"
     finally:
         os.kill(worker, signal.SIGCONT)
