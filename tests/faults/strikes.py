@@ -237,11 +237,10 @@ async def engine(bench: Bench, fault: Fault) -> float:
 async def _outage(bench: Bench, part: Broker | Engine, lasts: float) -> float:
     await part.kill()
     await asyncio.sleep(lasts)
-    waiting = asyncio.create_task(bench.first_new(None))
     await part.start()
     await part.ready()
     at = time.monotonic()
-    return max(0.0, await waiting - at)
+    return await bench.first_new(None) - at
 
 
 async def wire(bench: Bench, fault: Fault) -> float:
