@@ -83,7 +83,7 @@ def bounds(brokers: str, topic: str, partitions: int) -> dict[int, tuple[int, in
 def committed(brokers: str, topic: str, group: str) -> dict[int, int]:
     """From which offset of each partition a group goes on, where it has said so."""
     with _admin(brokers) as admin:
-        found = admin.list_group_offsets(group)
+        found = admin.list_group_offsets(group).get(group, {})
     return {at.partition: held.offset for at, held in found.items() if at.topic == topic and held.offset >= 0}
 
 

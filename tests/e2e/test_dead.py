@@ -229,3 +229,24 @@ def test_while_the_broker_is_away_nothing_is_meant_or_lost_and_the_exit_code_say
     assert away.returncode == 3
     assert "motcua status" in away.stderr.splitlines()[-1]
     assert stack.query("SELECT count(), max(tries) FROM letters WHERE state != 'replayed'") == before
+
+
+def test_a_record_that_the_engine_would_not_store_is_a_letter_until_it_would(
+    stack: Stack, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.ndjson"
+    stack.query("ALTER TABLE dossiers ADD CONSTRAINT odd CHECK number != 'H18.21-231002-0501'")
+    publish(stack, log, call(record(500), record(501), record(502)))
+    stored = (
+        "SELECT groupArray(number) FROM ("
+        "SELECT number FROM dossiers FINAL WHERE match(number, '050[0-2]$') ORDER BY 1)"
+    )
+    assert stack.query(stored) == "['H18.21-231002-0500','H18.21-231002-0502']"
+    (letter,) = stack.json("dead", "show", "--reason", "refused_by_store")["rows"]
+    assert (letter["unit"], letter["state"]) == (UNIT, "waiting")
+    assert "odd" in letter["detail"]
+    stack.query("ALTER TABLE dossiers DROP CONSTRAINT odd")
+    answer = stack.json("dead", "replay", "--reason", "refused_by_store")
+    assert (answer["accepted"], answer["failed_again"]) == (1, 0)
+    assert stack.query(stored).count("0501") == 1
+    assert stack.json("audit")["disagreements"] == 0
