@@ -87,8 +87,10 @@ async def lay(database: Database, numbers: Collection[int], now: int) -> None:
 
 async def check(database: Database) -> None:
     """Raise `Fatal` unless the database has exactly the schema of this program."""
-    await _finished(database)
-    log = await _log(database) if await database.exists() else {}
+    log: dict[int, dict[str, object]] = {}
+    if await database.exists():
+        await _finished(database)
+        log = await _log(database)
     for migration in migrations():
         row = log.get(migration.number)
         if row is None or not row["applied"]:
