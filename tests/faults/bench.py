@@ -174,7 +174,8 @@ class Bench:
 
     # ---- the load
 
-    async def start_load(self, *, piece: int) -> None:
+    async def start_load(self, *, piece: int, ahead: bool = False) -> None:
+        """`ahead`: make all of it before any is sent, to send faster than it can be made."""
         self.allowed = self.sent = self._durable = 0
         self.ended = False
         self._pieces.clear()
@@ -182,8 +183,8 @@ class Bench:
         self._load = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.faults.load", "--brokers", self.broker.address, "--topic", TOPIC,
             "--seed", str(self.options.seed), "--events", str(self.options.events), "--piece", str(piece),
-            "--scratch", str(self.data), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            cwd=ROOT, limit=1 << 20,
+            "--scratch", str(self.data), *(["--ahead"] if ahead else []),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, limit=1 << 20,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._hear(self._load))
 

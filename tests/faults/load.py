@@ -98,9 +98,11 @@ def main() -> int:
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--piece", type=int, default=2_000, help="events that are sent at once")
     parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--ahead", action="store_true", help="make all of it before any is sent")
     options = parser.parse_args()
+    load = pieces(options.seed, options.events, options.piece)
     allowed = done = again = 0
-    for upto, lines, raw in pieces(options.seed, options.events, options.piece):
+    for upto, lines, raw in list(load) if options.ahead else load:
         while done >= allowed:
             line = sys.stdin.readline()
             if not line:

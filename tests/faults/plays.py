@@ -110,9 +110,9 @@ async def _again(bench: Bench, kind: str) -> dict[str, int]:
     return {kind: 1}
 
 
-SLOWED: Final = 0.25
+SLOWED: Final = 1.0
 """So many seconds each statement takes longer, so that one worker can take less than can be sent."""
-SATURATED: Final = 0.25
+SATURATED: Final = 0.4
 """The share of the load by which is measured how much that is."""
 _RSS: Final = 1024
 
@@ -125,7 +125,7 @@ async def overload(bench: Bench) -> dict[str, int]:
     doors = frozenset(range(len(bench.slots)))
     bench.proxy.disturbances.append(Disturbance("slow", ".", doors, seconds=SLOWED / 2))
     await bench.start_verdict()
-    await bench.start_load(piece=max(100, min(2_000, events // 100)))
+    await bench.start_load(piece=max(100, min(5_000, events // 50)), ahead=True)
     bench.allow(events * SATURATED)
     await bench.reach(0.01)
     began, before = time.monotonic(), bench.durable()
