@@ -239,7 +239,7 @@ def test_a_record_that_the_engine_would_not_store_is_a_letter_until_it_would(
     publish(stack, log, call(record(500), record(501), record(502)))
     stored = (
         "SELECT groupArray(number) FROM ("
-        "SELECT number FROM dossiers FINAL WHERE match(number, '050[0-2]$') ORDER BY 1)"
+        "SELECT number FROM dossiers FINAL WHERE match(number, '-050[0-2]$') ORDER BY 1)"
     )
     assert stack.query(stored) == "['H18.21-231002-0500','H18.21-231002-0502']"
     (letter,) = stack.json("dead", "show", "--reason", "refused_by_store")["rows"]
