@@ -1,8 +1,8 @@
 """The view `letters`: each dead letter once, however often it was refused, and what became of it since.
 
 `dead_letters` holds refusals by position, `replays` what was sent again and where it went; a letter is its
-content (`schema/0004_letters.sql`). A refusal at the position of a replay belongs to the letter that was sent,
-not to a new one, unless a whole message was sent and single records of it are refused now.
+content (`schema/0004_letters.sql`). A refusal at the position of a replay belongs to the letter that was
+sent, not to a new one, unless a whole message was sent and single records of it are refused now.
 
 A letter's state is never stored where it can be derived, so it is right after a crash at any point:
 
