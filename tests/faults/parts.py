@@ -40,6 +40,8 @@ class Part:
         self._command = command
         self._env = clean(env)
         self.process: asyncio.subprocess.Process | None = None
+        self.away = asyncio.Lock()
+        """Held while it is down on purpose: two faults at once must not start it twice."""
         self._from = 0
 
     async def start(self) -> None:

@@ -235,10 +235,11 @@ async def engine(bench: Bench, fault: Fault) -> float:
 
 
 async def _outage(bench: Bench, part: Broker | Engine, lasts: float) -> float:
-    await part.kill()
-    await asyncio.sleep(lasts)
-    await part.start()
-    await part.ready()
+    async with part.away:
+        await part.kill()
+        await asyncio.sleep(lasts)
+        await part.start()
+        await part.ready()
     at = time.monotonic()
     return await bench.first_new(None) - at
 
