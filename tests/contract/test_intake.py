@@ -252,7 +252,11 @@ def test_the_file_of_tokens_holds_digests_and_only_its_owner_may_write_it(tmp_pa
         senders.read(path)
 
 
-@pytest.mark.parametrize("wrong", [f"H18 {TOKEN}", TOKEN, LINE[:-1], "H18.21" + LINE[3:], "", "# none"])
+@pytest.mark.parametrize(
+    "wrong",
+    [f"H18 {TOKEN}", TOKEN, LINE[:-1], "H18.21" + LINE[3:], "", "# none"],
+    ids=["a token beside its body", "a token alone", "a short digest", "a unit", "empty", "comments"],
+)
 def test_a_file_of_tokens_that_is_wrong_is_refused_and_not_shown(tmp_path: Path, wrong: str) -> None:
     path = tmp_path / "intake.tokens"
     path.touch(0o600)
