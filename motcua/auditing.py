@@ -53,9 +53,10 @@ async def _audited(database: Any) -> dict[str, Any]:
         task = bar.add_task("cohorts", total=len(listed))
         for keys in slices(listed):
             bar.advance(task, len(keys))
+            # Progress first: what a batch finishes while cohorts are read is not taken for finished before.
+            reached = await audits.progress()
             found = dict(await audits.compare(keys))
             for again in range(_PATIENCE):
-                reached = await audits.progress()
                 flying = {
                     key
                     for key, one in found.items()
@@ -65,6 +66,7 @@ async def _audited(database: Any) -> dict[str, Any]:
                 if not unsure:
                     break
                 await asyncio.sleep(1)
+                reached = await audits.progress()
                 found |= await audits.compare(unsure)
             rows += [_row(key, one, key in flying) for key, one in sorted(found.items())]
     known = [row for row, _ in listed]

@@ -46,8 +46,17 @@ class Audits:
         ]
 
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
-        """These cohorts, each cell held against its dossiers."""
+        """These cohorts, each cell held against its dossiers.
+
+        The newest tally is read before that and the newest dossier after it, so that what a batch writes
+        meanwhile shows as in flight, never as a difference.
+        """
         wanted = among(keys)
+        newest = await self._database.rows(
+            "SELECT toString(unit) AS unit_code, cohort, max(version) AS newest FROM tallies "
+            f"WHERE {wanted} GROUP BY unit_code, cohort"
+        )
+        covered = {CohortKey(row["unit_code"], row["cohort"]): row["newest"] for row in newest}
         days = ", ".join(f"({basis}, toUInt16({name}_day))" for basis, name in enumerate(BASES))
         stored = ", ".join(f"toInt64({tally}) AS s_{tally}, toInt64(0) AS c_{tally}" for tally in TALLIES)
         counted = ", ".join(
@@ -79,24 +88,21 @@ class Audits:
                 for tally, (stored, counted) in zip(TALLIES, row["pairs"], strict=True)
                 if stored != counted
             ]
-        newest = await self._database.rows(
-            "SELECT toString(unit) AS unit_code, cohort, max(d) AS newest_dossier, max(t) AS newest_tally, "
-            "sum(one) AS dossiers FROM ("
-            f"SELECT unit, cohort, version AS d, 0 AS t, 1 AS one FROM dossiers FINAL WHERE {wanted} "
-            "UNION ALL "
-            f"SELECT unit, cohort, 0 AS d, version AS t, 0 AS one FROM tallies WHERE {wanted}) "
+        held = await self._database.rows(
+            "SELECT toString(unit) AS unit_code, cohort, max(version) AS newest, count() AS dossiers "
+            f"FROM dossiers FINAL WHERE {wanted} "
             "GROUP BY unit_code, cohort SETTINGS do_not_merge_across_partitions_select_final = 1"
         )
-        versions = {CohortKey(row["unit_code"], row["cohort"]): row for row in newest}
+        dossiers = {CohortKey(row["unit_code"], row["cohort"]): row for row in held}
         return {
             key: Compared(
-                versions[key]["dossiers"],
-                versions[key]["newest_dossier"],
-                versions[key]["newest_tally"],
+                dossiers[key]["dossiers"] if key in dossiers else 0,
+                dossiers[key]["newest"] if key in dossiers else 0,
+                covered.get(key, 0),
                 differences[key],
             )
             for key in keys
-            if key in versions
+            if key in dossiers or key in covered
         }
 
     async def save_audits(self, rows: Sequence[Checked], now: int) -> None:

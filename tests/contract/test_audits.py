@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rates.cohort import CohortKey
-from rates.effects import Checked, Compared, Reached
+from rates.effects import Checked, Compared, Reached, TallyRow, version
 from sinks.audits import Audits
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
@@ -161,6 +161,53 @@ async def test_a_difference_that_is_gone_at_the_second_reading_does_not_count(da
     await plant(database, "received + 3")
     await auditor(database, folder, App(MINE), Passing(database)).check([KEY])
     assert folder.counts["disagreements"] == 0
+
+
+class Busy(CohortStore):
+    """Stops between dossiers and tallies until it is told to go on."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.half, self.go = asyncio.Event(), asyncio.Event()
+
+    async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
+        self.half.set()
+        await self.go.wait()
+        await super().save_tallies(rows)
+
+
+class Crossed(Audits):
+    """Each reading of differences falls between a batch's dossiers and its tallies, which come after."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(SimpleNamespace(rows=self.rows))  # type: ignore[arg-type]  # all that is asked
+        self._real, self._offset = database, 50
+
+    async def rows(self, query: str) -> list[dict[str, Any]]:
+        if "HAVING" not in query:
+            return await self._real.rows(query)
+        store = Busy(self._real)
+        folder = Folder(store, SmallRegister(), generation=1, now=lambda: NOON)
+        number = f"{KEY.unit}-231002-{self._offset:04}"
+        message = Message(MINE, self._offset, NOON * 1000, KEY.unit.encode(), call([full(MaHoSo=number)]))
+        self._offset += 1
+        batch = asyncio.create_task(folder.take([message]))
+        await store.half.wait()
+        found = await self._real.rows(query)
+        store.go.set()
+        await batch
+        return found
+
+    async def progress(self) -> Mapping[int, Reached]:
+        return await CohortStore(self._real).progress()
+
+
+async def test_a_stream_of_batches_is_no_difference_however_readings_fall(database: Database) -> None:
+    folder = await folded(database)
+    await CohortStore(database).save_progress([Reached(MINE, version(1, 49, 0), NOON, NOON)])
+    await auditor(database, folder, App(MINE), Crossed(database)).check([KEY])
+    assert folder.counts["disagreements"] == 0
+    assert folder.counts["audits_skipped"] == 1
 
 
 class Listed(Audits):
