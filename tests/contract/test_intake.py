@@ -183,6 +183,7 @@ def test_a_name_that_stands_twice_smuggles_nothing() -> None:
         ({"Authorization": f"Basic {TOKEN}"}, None),
         ({"Authorization": f"Bearer {'x' * 5000}"}, None),
     ],
+    ids=range(12),
 )
 async def test_without_a_known_token_nothing_is_taken(headers: dict[str, str], session: Any) -> None:
     async with sending("127.0.0.1:1", "none") as client:
