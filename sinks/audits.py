@@ -45,6 +45,20 @@ class Audits:
             for row in rows
         ]
 
+    async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
+        """What earlier audits found of these cohorts, whoever made them."""
+        rows = await self._database.rows(
+            "SELECT toString(unit) AS unit_code, cohort, toUInt32(checked_at) AS checked, wrong, found, "
+            "toUInt32(found_at) AS latest, toUInt32(repaired_at) AS repaired "
+            f"FROM audits FINAL WHERE {among(keys)}"
+        )
+        return {
+            (key := CohortKey(row["unit_code"], row["cohort"])): Checked(
+                key, row["checked"], row["wrong"], row["found"], row["latest"], row["repaired"]
+            )
+            for row in rows
+        }
+
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
         """These cohorts, each cell held against its dossiers.
 

@@ -36,6 +36,9 @@ class AuditStore(Protocol):
     async def cohorts(self) -> Sequence[tuple[Checked, int]]:
         """Every cohort, longest unchecked first, and how many dossiers it has."""
 
+    async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
+        """What earlier audits found of these cohorts; partitions change hands, so it is asked each time."""
+
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]: ...
 
     async def save_audits(self, rows: Sequence[Checked], now: int) -> None: ...
@@ -65,7 +68,6 @@ class Auditor:
         self._store = store
         self._partitions = partitions
         self._now = now
-        self._known: dict[CohortKey, Checked] = {}
 
     async def run(self) -> None:
         """Audit until the app stops."""
@@ -96,8 +98,9 @@ class Auditor:
             wrong = {
                 key: one for key, one in again.items() if one.differences and self._settled(key, one, reached)
             }
+        before = await self._store.known(keys)
         for key, one in compared.items():
-            known = self._known.get(key, Checked(key))
+            known = before.get(key, Checked(key))
             if key in wrong:
                 rows.append(await self._repaired(known, wrong[key], reached))
             elif not one.differences:
@@ -107,7 +110,6 @@ class Auditor:
         self._folder.counts["audited"] += len(rows)
         if rows:
             await self._store.save_audits(rows, self._now())
-        self._known.update((row.key, row) for row in rows)
 
     async def _repaired(self, known: Checked, found: Compared, reached: Mapping[int, Reached]) -> Checked:
         key, first = known.key, found.differences[0]
@@ -140,9 +142,9 @@ class Auditor:
     async def _due(self) -> AsyncIterator[Sequence[CohortKey]]:
         """Slices of own cohorts, each once: what was written meanwhile comes before what waits longest."""
         own = self._app.buffer.durable
-        listed = [row for row, _ in await self._store.cohorts()]
-        self._known = {row.key: row for row in listed}
-        waiting = iter([row.key for row in listed if partition_of(row.key.unit, self._partitions) in own])
+        listed = await self._store.cohorts()
+        # One by one: what is own may change before a cohort's turn comes.
+        waiting = (row.key for row, _ in listed if partition_of(row.key.unit, self._partitions) in own)
         while not self._app.should_stop:
             # Half and half: a stream that never rests must not starve what nobody writes to.
             keys = _taken(self._folder.written, _COHORTS // 2)

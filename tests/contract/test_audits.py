@@ -101,6 +101,15 @@ async def test_a_wrong_tally_is_found_reported_and_repaired(database: Database, 
     assert await database.value("SELECT sum(received) FROM tallies FINAL WHERE basis = 0") == 12
 
 
+async def test_what_one_worker_found_is_not_forgotten_by_the_next(database: Database) -> None:
+    folder = await folded(database)
+    later = auditor(database, folder, App(MINE))
+    await plant(database, "received + 3")
+    await auditor(database, folder, App(MINE)).check([KEY])
+    await later.check([KEY])
+    assert await kept(database) == [{"wrong": 0, "found": 1, "repaired": 1}]
+
+
 async def test_a_tally_without_any_dossier_is_a_difference(database: Database) -> None:
     await folded(database)
     await database.run(

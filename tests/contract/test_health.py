@@ -68,6 +68,9 @@ class NoAudits:
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
         return {}
 
+    async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
+        return {}
+
     async def save_audits(self, rows: Sequence[Checked], now: int) -> None: ...
 
     async def progress(self) -> Mapping[int, Reached]:

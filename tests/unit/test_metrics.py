@@ -59,6 +59,9 @@ class Suspect:
         found = Compared(1, 0, 0, []), Compared(1, 0, 0, wrong), Compared(1, version(1, 9_000, 0), 0, wrong)
         return {key: one for key, one in zip(self.keys, found, strict=True) if key in keys}
 
+    async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
+        return {}
+
     async def save_audits(self, rows: Sequence[Checked], now: int) -> None: ...
 
     async def progress(self) -> Mapping[int, Reached]:
