@@ -220,12 +220,7 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
                 "restore again (it makes the topic anew)"
             )
             raise Fatal(msg)
-        if offsets[partition] < first:
-            say(
-                f"partition {partition}: Kafka no longer holds offsets {offsets[partition]:,} to "
-                f"{first - 1:,}, which came after the backup. Next: publish the event logs of that time again"
-            )
-            offsets[partition] = first
+        offsets[partition] = max(offsets[partition], first)  # what is gone is told by `prepare`
     group = generations.group(registered[0])
     await asyncio.to_thread(topics.rewind, found.kafka, topic.topic, group, offsets)
     say(f"group {group} goes on from where the backup stands")

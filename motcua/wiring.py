@@ -18,11 +18,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from motcua import clock, logs
 from motcua.settings import Settings, load
-from rates.effects import next_offset
+from rates.effects import next_offset, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
-from sinks import generations, migrate, reads, reference, workers
+from sinks import generations, migrate, reference, workers
 from sinks.client import Database, connect
+from sinks.cohorts import CohortStore
 from sinks.generations import Source
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
         if settings.kafka:
             found = source(settings)
             if found is not None:
-                await _no_further_than_stored(settings, connected, found)
+                await _on_from_stored(settings, connected, found, say)
             else:
                 from producers import topics
 
@@ -94,17 +95,22 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
             say(f"topic {settings.topic} is generation {generation}")
 
 
-async def _no_further_than_stored(settings: Settings, connected: Database, found: Source) -> None:
-    """Let the topic's group go on from where the database stands, if it has gone further: to skip is to lose.
+async def _on_from_stored(
+    settings: Settings, connected: Database, found: Source, say: Callable[[str], None]
+) -> None:
+    """Let the topic's group go on from where the database stands, or from where Kafka's memory begins.
 
-    A group outlives the database that it belonged to, where that was lost or put back.
+    A group outlives the database that it belonged to, where that was lost or put back, and would skip events:
+    to skip is to lose. What Kafka itself no longer holds is told, and no longer waited for.
     """
     from producers import topics
 
     known = await generations.latest(connected)
-    number, at = (known[0], await reads.reached(connected)) if known else (0, {})
+    number, at = (known[0], await CohortStore(connected).progress()) if known else (0, {})
     if known is None or known[1] != found:
         number, at = number + 1, {}
+    own = {partition: row for partition, row in at.items() if row.version >> 52 == number}
+    due = {partition: next_offset(row.version) for partition, row in own.items()}
     group = generations.group(number)
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(Retry),
@@ -114,30 +120,34 @@ async def _no_further_than_stored(settings: Settings, connected: Database, found
     ):
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
-            stored = {
-                partition: max(
-                    first, next_offset(at[partition]) if at.get(partition, 0) >> 52 == number else 0
-                )
-                for partition, (first, _) in bounds.items()
-            }
+            firsts = {partition: first for partition, (first, _) in bounds.items()}
+            stored = {partition: max(first, due.get(partition, 0)) for partition, first in firsts.items()}
             committed = await asyncio.to_thread(topics.committed, settings.kafka, found.topic, group)
-            ahead = {
+            astray = {
                 partition: offset
                 for partition, offset in stored.items()
-                if committed.get(partition, 0) > offset
+                if partition in committed and not firsts[partition] <= committed[partition] <= offset
             }
-            if not ahead:
-                return
-            if await asyncio.to_thread(topics.members, settings.kafka, [group]):
-                if known is not None and known[1] == found:
-                    # One that has just ended counts as a member for some seconds.
-                    raise Retry("kafka", f"group {group} still has workers. Next: stop them")
-                msg = (
-                    f"workers of another database read topic {found.topic} as group {group}. "
-                    "Next: stop them, or give this database a topic of its own with MOTCUA_TOPIC"
-                )
-                raise Fatal(msg)
-            await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, ahead)
+            if astray:
+                if await asyncio.to_thread(topics.members, settings.kafka, [group]):
+                    if known is not None and known[1] == found:
+                        # One that has just ended counts as a member for some seconds.
+                        raise Retry("kafka", f"group {group} still has workers. Next: stop them")
+                    msg = (
+                        f"workers of another database read topic {found.topic} as group {group}. "
+                        "Next: stop them, or give this database a topic of its own with MOTCUA_TOPIC"
+                    )
+                    raise Fatal(msg)
+                await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, astray)
+    gone = {partition: first for partition, first in firsts.items() if due.get(partition, first) < first}
+    for partition, first in gone.items():
+        say(
+            f"partition {partition}: Kafka no longer holds offsets {due[partition]:,} to {first - 1:,}, and "
+            "they were not counted yet. Next: publish the event logs of that time again"
+        )
+    if gone:
+        moved = [own[one]._replace(version=version(number, first - 1, 0)) for one, first in gone.items()]
+        await CohortStore(connected).save_progress(moved)
 
 
 async def generation(settings: Settings) -> tuple[int, Source]:
@@ -166,7 +176,6 @@ async def generation(settings: Settings) -> tuple[int, Source]:
 def worker(settings: Settings, generation: int, topic: Source) -> "App":
     """A worker's app. It opens its database when it starts, in the loop that it runs in."""
     from sinks.audits import Audits
-    from sinks.cohorts import CohortStore
     from streams.app import build
     from streams.batches import Folder
     from streams.offsets import Limits

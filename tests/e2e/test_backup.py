@@ -9,8 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
 
+from producers import topics
 from tests.recount.junk import junk
 from tests.recount.recount import Recount, read_log, recount, recount_messages
 from tests.recount.worlds import world
@@ -170,6 +172,25 @@ def test_a_database_that_was_lost_is_made_again_from_the_topic_alone(story: Stor
     command = ("rates", "--form", "both", "--by", ",".join(GROUPS))
     eventually(lambda: stack.json(*command)["rows"] == expected, "everything is folded again", within=60)
     story.matches(stack, story.recounted(3))
+
+
+def test_a_backup_older_than_what_kafka_kept_goes_on_from_there_and_says_what_is_missing(
+    story: Story, tmp_path: Path
+) -> None:
+    stack = story.stack
+    stack.run("backup", tmp_path / "older.tar")
+    stack.run("publish", story.logs[3], "--wait")
+    bounds = topics.bounds(stack.address("kafka"), "dossiers", 12)
+    admin = KafkaAdminClient(bootstrap_servers=stack.address("kafka"))
+    admin.delete_records({TopicPartition("dossiers", at): end for at, (_, end) in bounds.items()})
+    admin.close()
+    stack.run("down")
+    restored = stack.done("restore", tmp_path / "older.tar", "--replace")
+    assert restored.returncode == 0, restored.stderr
+    assert "Kafka no longer holds offsets" in restored.stderr
+    stack.run("up", "--detach")
+    stack.run("publish", story.logs[3], "--wait")
+    story.matches(stack, story.recounted(4))
 
 
 def _databases(stack: Stack) -> str:
