@@ -7,7 +7,7 @@ from rich.table import Table
 
 from motcua import clock
 from motcua.access import limited, unlimited
-from motcua.cli import Json, app, ask, console, day, given, settings, show, wrong
+from motcua.cli import Json, app, ask, console, days, given, settings, show, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
 
@@ -37,7 +37,7 @@ def rates(
         if group not in reads.GROUPS or groups.count(group) > 1:
             msg = f"--by takes each of {','.join(reads.GROUPS)} at most once, not {by!r}"
             raise wrong(msg)
-    period = reads.Period(day(first, "--from"), day(last, "--to"))
+    period = reads.Period(*days(first, last))
     scope = reads.Scope(body=limited(settings()))
 
     async def question(database: Any) -> tuple[int | None, list[dict[str, Any]]]:
@@ -73,7 +73,7 @@ def dossiers(
         raise wrong("--form takes reported or clean here")
     found = _definition(definition_id) if definition_id else None
     scope = reads.Scope(unit, limited(settings(), body))
-    period = reads.Period(day(first, "--from"), day(last, "--to"))
+    period = reads.Period(*days(first, last))
 
     async def question(database: Any) -> list[dict[str, Any]]:
         return await reads.dossiers(database, found, forms[0], scope, period, missing=missing)

@@ -62,7 +62,7 @@ def main() -> None:
     except Trouble as trouble:
         _end(str(trouble), trouble.code)
     except Retry as away:
-        _end(str(away), 3)
+        _end(str(away) if "Next: " in str(away) else f"{away}. Next: motcua doctor", 3)
     except Fatal as fatal:
         _end(str(fatal), 1)
     except RegisterError as error:
@@ -136,6 +136,15 @@ def day(text: str, option: str) -> str:
     except ValueError:
         msg = f"{option} takes a day as YYYY-MM-DD, not {text!r}"
         raise wrong(msg) from None
+
+
+def days(first: str, last: str) -> tuple[str, str]:
+    """The days of --from and --to. A period without a day would give zeros that look like a finding."""
+    begin, end = day(first, "--from"), day(last, "--to")
+    if begin and end and begin > end:
+        msg = f"--from {begin} is after --to {end}"
+        raise wrong(msg)
+    return begin, end
 
 
 from motcua import (  # noqa: E402  # they register their commands on `app`

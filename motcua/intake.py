@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 def intake(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
     new_token: Annotated[
-        str, typer.Option(metavar="BODY", help="Make a token for a ministry or province, and end.")
-    ] = "",
+        str | None, typer.Option(metavar="BODY", help="Make a token for a ministry or province, and end.")
+    ] = None,
 ) -> None:
     """Take the portal's own calls over HTTP, from the systems of those whom `intake_tokens` names."""
-    if new_token:
+    if new_token is not None:
         _make_token(new_token)
         return
     from motcua.receiving import serve

@@ -125,18 +125,18 @@ def worker(
 def page(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
     new_reader: Annotated[
-        str, typer.Option(metavar="NAME", help="Make a password for a reader, and end.")
-    ] = "",
+        str | None, typer.Option(metavar="NAME", help="Make a password for a reader, and end.")
+    ] = None,
     body: Annotated[
         str, typer.Option(metavar="BODY", help="The one ministry or province of that reader.")
     ] = "",
 ) -> None:
     """The built-in page: on loopback, or for those whom `page_readers` names."""
-    if new_reader or body:
+    if new_reader is not None or body:
         from dashboards import readers
 
         try:
-            password, lines = readers.new(new_reader, body)
+            password, lines = readers.new(new_reader or "", body)
         except readers.ReadersError as error:
             raise wrong(str(error)) from error
         say(f"the password of {new_reader}, shown this once: {password}")
@@ -174,7 +174,7 @@ def scenario(
     if name not in worlds.NAMES:
         msg = f"no scenario {name!r}; choose one of {', '.join(worlds.NAMES)}"
         raise wrong(msg)
-    if scale <= 0:
+    if not 0 < scale < inf:
         raise wrong("--scale takes a number above 0")
     smallest = SMALLEST_SCALE if name == "october-2023" else 0.0
     if scale < smallest:

@@ -104,7 +104,7 @@ def _admit(call: bytes, body: str, day: int, register: Register) -> Admitted:
         raise Declined("too_many_records", f"{len(records)} > {MAX_RECORDS}")
     sender = text_of(found.get("madonvi"))
     if not UNIT.fullmatch(sender) or register.body(sender, day) != body:
-        raise Declined("foreign_sender", f"madonvi {sender[:_SHOWN]!r}, {body}")
+        raise Declined("foreign_sender", f"madonvi is {sender[:_SHOWN]!r}, this token is of {body}")
     own: list[Raw] = []
     refused: list[Refusal] = []
     for index, record in enumerate(records):

@@ -322,7 +322,9 @@ def _progress(record: Record, number: str, unit: str, index: int, latest: int) -
         return _unknown_status("TrangThai", record.TrangThai, unit, index)
     time = instant(record.ThoiDiemXuLy, latest)
     if not time:
-        detail = f"{(record.ThoiDiemXuLy or '')[:40]!r} is no time of progress"
+        late = instant(record.ThoiDiemXuLy) > 0
+        wrong = "lies more than a day after its receipt" if late else "is no time of progress"
+        detail = f"{(record.ThoiDiemXuLy or '')[:40]!r} {wrong}"
         return Rejection(index, Reason.BAD_FIELD, "ThoiDiemXuLy", detail, unit)
     return Progress(number, unit, index, status, time)
 

@@ -43,9 +43,9 @@ def examine(data_dir: Path) -> list[Check]:
     checks.append(stack(data_dir))
     if run is not None:
         if (address := run.announced.get("kafka")) is not None:
-            checks.append(broker_answers(address))
+            checks.append(broker_answers(address, _starting(data_dir, "broker")))
         if (address := run.announced.get("clickhouse")) is not None:
-            checks.append(engine_answers(address))
+            checks.append(engine_answers(address, _starting(data_dir, "engine")))
     return checks
 
 
@@ -115,14 +115,14 @@ def stack(data_dir: Path) -> Check:
     return Check("stack", "warning", found, "motcua up")
 
 
-def broker_answers(address: str) -> Check:
+def broker_answers(address: str, starting: bool = False) -> Check:
     topics = broker.topics(address)
     if topics is None:
-        return Check("broker", "missing", f"no answer on {address}", "motcua down, then: motcua up")
+        return _silent("broker", address, starting)
     return Check("broker", "ok", f"{address}, topics: {', '.join(topics) or 'none yet'}")
 
 
-def engine_answers(address: str) -> Check:
+def engine_answers(address: str, starting: bool = False) -> Check:
     host = address.removeprefix("http://").rstrip("/")
     connection = http.client.HTTPConnection(host, timeout=2)
     try:
@@ -133,8 +133,19 @@ def engine_answers(address: str) -> Check:
     finally:
         connection.close()
     if answer != "Ok.":
-        return Check("engine", "missing", f"no answer on {address}", "motcua down, then: motcua up")
+        return _silent("engine", address, starting)
     return Check("engine", "ok", address)
+
+
+def _starting(data_dir: Path, name: str) -> bool:
+    return any(part.name == name and part.state != "running" for part in claim.status(data_dir))
+
+
+def _silent(name: str, address: str, starting: bool) -> Check:
+    """No answer. What the stack starts again by itself needs nobody to take the stack down."""
+    if starting:
+        return Check(name, "missing", f"no answer on {address} yet, it is being started", "motcua status")
+    return Check(name, "missing", f"no answer on {address}", "motcua down, then: motcua up")
 
 
 def _room(name: str, found: str, free: float, least: float, roomy: float, command: str) -> Check:

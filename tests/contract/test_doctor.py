@@ -44,6 +44,13 @@ def test_nothing_that_answers_is_missing_not_an_error(tmp_path: Path) -> None:
     assert doctor.engine_answers(f"http://{address}").state == "missing"
 
 
+def test_a_part_that_is_being_started_again_sends_nobody_to_stop_the_stack(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{ports.settle(tmp_path, 'engine')}"
+    assert doctor.broker_answers(address, starting=True).next_command == "motcua status"
+    assert doctor.engine_answers(f"http://{address}", starting=True).next_command == "motcua status"
+    assert "motcua up" in doctor.broker_answers(address).next_command
+
+
 def test_the_python_that_runs_is_named() -> None:
     check = doctor.python()
     assert check.state == "ok"

@@ -129,7 +129,9 @@ async def test_a_foreign_record_is_refused_and_named_and_its_neighbours_are_take
         # Not even as somebody else: the sender that a call names must be the token's own.
         for madonvi in ("H26", "H26.5", "", "x.H18", 7, None, ["H18"]):
             answer = await client.post("/", data=call([full()], madonvi=madonvi), headers=BEARER)
-            assert (answer.status, (await said(answer))["reason"]) == (403, "foreign_sender")
+            told = await said(answer)
+            assert (answer.status, told["reason"]) == (403, "foreign_sender")
+            assert told["detail"].endswith("this token is of H18")
     assert numbers(arrived(kafka, topic)) == [NUMBER, NUMBER]
 
 

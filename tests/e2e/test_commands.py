@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -163,12 +164,20 @@ def test_faust_s_own_command_runs_the_worker_too(told: Stack, tmp_path: Path) ->
     [
         (("rates", "--by", "colour"), "--by takes each of unit,body,day,month,system"),
         (("rates", "--from", "2023-02-30"), "--from takes a day as YYYY-MM-DD"),
+        (
+            ("rates", "--from", "2023-10-02", "--to", "2023-10-01"),
+            "--from 2023-10-02 is after --to 2023-10-01",
+        ),
+        (("dossiers", "--from", "2023-10-02", "--to", "2023-10-01"), "--from 2023-10-02 is after --to"),
         (("rates", "--form", "tidy"), "reported, clean or both"),
         (("rates", "--definition", "ER-0"), "choose one of ER-766-DOC"),
         (("dossiers", "--missing"), "--missing needs a --definition"),
         (("publish", "no-such-file.ndjson"), "no-such-file.ndjson is no file"),
         (("scenario", "steady", "--to", "no-such-folder/x.ndjson"), "cannot be written"),
         (("scenario", "steady", "--to", "x.ndjson", "--scale", "0"), "a number above 0"),
+        (("scenario", "steady", "--to", "x.ndjson", "--scale", "nan"), "a number above 0"),
+        (("page", "--new-reader", ""), "'' is no name"),
+        (("intake", "--new-token", ""), "'' is no ministry or province"),
         (("scenario", "atlantis", "--to", "x.ndjson"), "choose one of october-2023"),
     ],
 )
@@ -202,6 +211,16 @@ def test_a_table_that_is_piped_holds_every_value_whole(told: Stack) -> None:
     shown = told.run("dossiers", "--definition", "ER-766-DOC")
     assert "H18.21-231002-0001" in shown
     assert "2023-10-02T08:30:00+07:00" in shown
+
+
+def test_a_server_that_is_away_is_three_and_names_the_next_command(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = Stack(tmp_path, {"MOTCUA_CLICKHOUSE": address}).done("rates", "--json")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.strip().splitlines()[-1].endswith("Next: motcua doctor")
 
 
 @pytest.mark.parametrize("arguments", [("rates",), ("scoreboard",), ("dossiers",), ("migrate",), ("worker",)])

@@ -315,6 +315,13 @@ def test_a_progress_row_without_a_time_is_a_bad_field(time: Json) -> None:
     assert reason_of(row(ThoiDiemXuLy=time), PROGRESS) == "bad_field"
 
 
+def test_a_time_of_progress_that_lies_ahead_of_its_receipt_is_not_called_unreadable() -> None:
+    ahead = decoded(call([row(ThoiDiemXuLy="20240102120001")], PROGRESS))[1]
+    unreadable = decoded(call([row(ThoiDiemXuLy="20230229")], PROGRESS))[1]
+    assert ahead[0].detail == "'20240102120001' lies more than a day after its receipt"
+    assert unreadable[0].detail == "'20230229' is no time of progress"
+
+
 def test_a_progress_row_gives_status_and_time() -> None:
     event = decoded_row(TrangThai="10", ThoiDiemXuLy="20231003")
     assert (event.number, event.unit, event.index) == (NUMBER, UNIT, 0)
