@@ -163,9 +163,21 @@ async def gather(
 
 
 async def place(system: Database, staged: str, name: str) -> None:
-    """Put a gathered database in the place of the one of this name."""
-    await system.run(f"DROP DATABASE IF EXISTS {name} SYNC")
+    """Put a gathered database in the place of the one of this name.
+
+    That one only gives up its name, and is dropped afterwards: to drop takes its time, and whoever is killed
+    meanwhile must find a whole database under the name.
+    """
+    replaced = f"{name}_replaced"
+    await system.run(f"DROP DATABASE IF EXISTS {replaced} SYNC")
+    if await system.value("SELECT count() FROM system.databases WHERE name = {name:String}", {"name": name}):
+        # Its dictionary goes with it, and is asked nothing any more.
+        await system.run(
+            f"RENAME DATABASE {name} TO {replaced} "
+            "SETTINGS check_table_dependencies = 0, check_referential_table_dependencies = 0"
+        )
     await system.run(f"RENAME DATABASE {staged} TO {name}")
+    await system.run(f"DROP DATABASE IF EXISTS {replaced} SYNC")
 
 
 async def abandon(system: Database, staged: str) -> bool:

@@ -177,6 +177,34 @@ async def test_a_restore_begins_anew_after_one_that_was_killed(world: World, tmp
     assert world.staged.name not in await world.names()
 
 
+class Killed(Database):
+    """A connection whose process dies once something was dropped."""
+
+    def __init__(self, system: Database) -> None:
+        super().__init__(system._client, system.name)
+
+    async def run(self, statement: str) -> None:
+        await super().run(statement)
+        if statement.startswith("DROP"):
+            raise KeyboardInterrupt
+
+
+async def test_a_restore_killed_while_it_drops_leaves_a_whole_database_under_the_name(
+    world: World, tmp_path: Path
+) -> None:
+    await backup.save(world.source, tmp_path / "b", NOW, lambda _done, _total: None)
+    await world.restore(tmp_path / "b")
+    await migrate.migrate(world.copy, NOW, lambda _line: None)
+    with archive.opened(tmp_path / "b") as opened:
+        await backup.gather(opened, world.system, world.staged, NOW, lambda _done, _total: None)
+    with pytest.raises(KeyboardInterrupt):
+        await backup.place(Killed(world.system), world.staged.name, world.copy.name)
+    assert await world.copy.value("SELECT count() FROM dossiers FINAL") == 45
+    await world.restore(tmp_path / "b")
+    assert await _sums(world.source) == await _sums(world.copy)
+    assert not {world.staged.name, f"{world.copy.name}_replaced"} & await world.names()
+
+
 async def test_rows_that_a_restore_lost_are_noticed(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
