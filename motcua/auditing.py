@@ -11,6 +11,8 @@ from rich.table import Table
 
 from motcua.access import unlimited
 from motcua.cli import Json, app, ask, console, say, settings, show
+from rates.cohort import CohortKey
+from rates.effects import Compared
 from rates.sheets import EPOCH
 from rates.tallies import BASES, SYSTEMS
 
@@ -53,21 +55,25 @@ async def _audited(database: Any) -> dict[str, Any]:
         task = bar.add_task("cohorts", total=len(listed))
         for keys in slices(listed):
             bar.advance(task, len(keys))
-            # Progress first: what a batch finishes while cohorts are read is not taken for finished before.
-            reached = await audits.progress()
-            found = dict(await audits.compare(keys))
-            for again in range(_PATIENCE):
+            found: dict[CohortKey, Compared] = {}
+            flying: set[CohortKey] = set()
+            unsure = set(keys)
+            for again in range(_PATIENCE + 1):
+                if again:
+                    await asyncio.sleep(1)
+                # Progress first: what a batch finishes while cohorts are read counts as in flight.
+                reached = await audits.progress()
+                read = await audits.compare(unsure)
+                found |= read
                 flying = {
                     key
-                    for key, one in found.items()
+                    for key, one in read.items()
                     if in_flight(one, reached.get(partition_of(key.unit, partitions)))
                 }
-                unsure = flying | {key for key, one in found.items() if one.differences and not again}
+                # A difference is read a second time before it counts.
+                unsure = flying | {key for key, one in read.items() if one.differences and not again}
                 if not unsure:
                     break
-                await asyncio.sleep(1)
-                reached = await audits.progress()
-                found |= await audits.compare(unsure)
             rows += [_row(key, one, key in flying) for key, one in sorted(found.items())]
     known = [row for row, _ in listed]
     return {

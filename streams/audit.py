@@ -113,13 +113,14 @@ class Auditor:
 
     async def _repaired(self, known: Checked, found: Compared, reached: Mapping[int, Reached]) -> Checked:
         key, first = known.key, found.differences[0]
+        cells = {difference.cell for difference in found.differences}
         now = self._now()
         self._folder.counts["disagreements"] += 1
         log.error(
             "tallies disagree with their dossiers",
             unit=key.unit,
             cohort=key.month,
-            cells=len({difference.cell for difference in found.differences}),
+            cells=len(cells),
             first=f"{first.tally} of {tuple(first.cell)}: stored {first.stored}, counted {first.counted}",
         )
         row = known._replace(
@@ -130,7 +131,7 @@ class Auditor:
             if self._app.rebalancing or partition not in self._app.buffer.durable:
                 return row  # somebody else's now; found, and left for its owner
             position = reached[partition].version if partition in reached else 0
-            await self._folder.repair([key], max(position, found.newest_tally))
+            await self._folder.repair(key, cells, max(position, found.newest_tally))
         after = await self._store.compare([key])
         left = len(after[key].differences) if key in after else 0
         log.warning("tallies written anew from their dossiers", unit=key.unit, cohort=key.month, wrong=left)

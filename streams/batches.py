@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
-from rates.cohort import Cohort, CohortKey, cohort_of, unpacked
+from rates.cohort import Cell, Cohort, CohortKey, cohort_of, packed
 from rates.dossier import Procedures
 from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, next_offset, version
 from rates.failures import Fatal, Refused, Retry
@@ -37,7 +37,7 @@ _LATEST: Final = (1 << 32) - 1
 _TOLD: Final = (1, 3, 10)
 """After how many tries a wait is logged, so that an outage does not flood the log."""
 _MOST_REFUSED: Final = 100
-"""An engine that refuses more rows of one batch than this has another schema, not bad rows."""
+"""An engine that refuses more rows than this, and takes none between, has another schema, not bad rows."""
 _MOST_WRITTEN: Final = 50_000
 CANARY: Final = (b"motcua-canary", b"canary")
 """Key and value of the message that only tells how long the way takes; never a call."""
@@ -111,6 +111,7 @@ class Folder:
         self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
         self._complete_to: dict[int, int] | None = None
         self._due: dict[int, int] = {}
+        self._refused: Counter[str] = Counter()
         self.held = 0
         """About how many dossiers are cached."""
         self.counts: Counter[str] = Counter()
@@ -150,20 +151,16 @@ class Folder:
                 self.drop()
         return offsets
 
-    async def repair(self, keys: Collection[CohortKey], above: int) -> None:
-        """Write all tallies of cohorts anew from their stored dossiers; `above`: a version they must reach.
+    async def repair(self, key: CohortKey, cells: Collection[Cell], above: int) -> None:
+        """Write some tallies of a cohort anew from its stored dossiers; `above`: the version they must reach.
 
-        Only for the owner of their partition, between two batches.
+        Only for the owner of its partition, between two batches.
         """
-        for key in keys:
-            dropped = self._cohorts.pop(key, None)
-            self.held -= dropped.weight if dropped else 0
-        loaded = await self._persist("load", lambda: self._store.load(keys))
-        rows = [
-            TallyRow(key, unpacked(cell), above, vector)
-            for key in keys
-            for cell, vector in loaded[key].vectors.items()
-        ]
+        dropped = self._cohorts.pop(key, None)
+        self.held -= dropped.weight if dropped else 0
+        loaded = await self._persist("load", lambda: self._store.load([key]))
+        vectors = loaded[key].vectors
+        rows = [TallyRow(key, cell, above, vectors.get(packed(*cell), 0)) for cell in cells]
         await self._persist("tallies", lambda: self._store.save_tallies(rows))
 
     async def _take(self, messages: Sequence[Message], refused: Mapping[str, str]) -> dict[int, int]:
@@ -310,13 +307,15 @@ class Folder:
             some = waiting.pop()
             try:
                 await self._persist(step, partial(save, some))
+                self._refused[step] = 0
             except Refused as refused:
                 if len(some) > 1:
                     waiting += [some[len(some) // 2 :], some[: len(some) // 2]]
                     continue
                 found.append((some[0], str(refused)))
                 log.error("the engine refuses a row", step=step, reason=str(refused))
-                if len(found) > _MOST_REFUSED:
+                self._refused[step] += 1
+                if self._refused[step] > _MOST_REFUSED:
                     raise
         return found
 

@@ -135,6 +135,16 @@ async def test_an_engine_that_refuses_every_row_is_fatal_and_not_a_flood_of_dead
     assert not store.reached
 
 
+async def test_an_engine_that_refuses_row_after_row_is_fatal_however_few_come_at_once() -> None:
+    numbers = [f"H18.21-231002-{offset:04}" for offset in range(200)]
+    folding = folder(store := Constrained(*numbers))
+    for offset, number in enumerate(numbers[:100]):
+        await folding.take([message(offset, number)])
+    assert len(store.dead) == 100
+    with pytest.raises(Refused):
+        await folding.take([message(100, numbers[100])])
+
+
 async def test_a_canary_moves_the_time_that_data_are_complete_to_and_nothing_else() -> None:
     store = MemoryStore()
     folding = folder(store)
@@ -160,7 +170,7 @@ async def test_a_repair_writes_the_tallies_of_the_stored_dossiers() -> None:
     true = {at: row.vector for at, row in store.tallies.items()}
     at, row = next(iter(store.tallies.items()))
     store.tallies[at] = row._replace(vector=row.vector + 1, version=row.version + 9)
-    await folding.repair([at[0]], row.version + 9)
+    await folding.repair(at[0], [at[1]], row.version + 9)
     assert {at: row.vector for at, row in store.tallies.items()} == true
 
 
