@@ -73,7 +73,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "partitions": ("Phân vùng", "Partitions"),
     "partition": ("Phân vùng", "Partition"),
     "complete": ("Đầy đủ đến", "Complete to"),
-    "delay": ("Tin dò mất", "Canary took"),
+    "delay": ("Độ trễ tin dò", "Canary took"),
     "canary_note": (
         "Phân vùng im lặng được gửi một tin dò: nó đi hết đường ống và không tính là hồ sơ.",
         "A quiet partition is sent a canary: it goes all the way and never counts as a dossier.",

@@ -29,7 +29,7 @@ from dashboards.page.asked import (
 from dashboards.page.frames import Frames, Freshness, Rows
 from dashboards.page.offices import Offices
 from dashboards.page.render import Templates, tag
-from dashboards.page.words import LANG_NAMES, WORDS, ago, count, day, decimal, iso, moment, say
+from dashboards.page.words import LANG_NAMES, WORDS, count, day, decimal, iso, moment, say
 from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
 from dashboards.reading import Reader
 from dashboards.scoreboard import LAST, PARAMETERS, SOURCES, Figure, figures
@@ -395,7 +395,7 @@ class Site:
                 "unheard": states.office(None, lang),
                 "delay": states.delay(through, lang) if through else "",
                 "complete_to": moment(fresh.complete_to, lang) if fresh else "",
-                "age": ago(self._clock() - fresh.complete_to, lang) if fresh and fresh.complete_to else "",
+                "age": states.age(through, self._clock(), lang) if through else "",
                 **context,
             },
         )

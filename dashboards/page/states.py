@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from dashboards.page.asked import Lang
-from dashboards.page.words import Words, count, decimal, moment, say
+from dashboards.page.words import Words, ago, count, decimal, moment, say
 from rates.freshness import Office, Pipe, State
 
 _LATELY: Final = 20
@@ -110,6 +110,14 @@ def delay(through: Pipe, lang: Lang) -> str:
     if through.lag:
         told.append(f"{count(through.lag, lang)} {say(_WAITING, lang)}")
     return " · ".join(told)
+
+
+def age(through: Pipe, now: int, lang: Lang) -> str:
+    """How long ago figures were complete; of a pipe that is not fresh never "just now"."""
+    if not through.complete_to:
+        return ""
+    told = ago(now - through.complete_to, lang)
+    return told if through.state == "fresh" or told != ago(0, lang) else ""
 
 
 def office(found: Office | None, lang: Lang) -> Said:

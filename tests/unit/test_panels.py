@@ -5,10 +5,12 @@ import re
 import pytest
 
 from dashboards.figures import half_up, percent, ratio
+from dashboards.page import states
 from dashboards.page.words import LANG_NAMES, REASONS, STATUSES, SYSTEM_NAMES, WORDS, ago, count, decimal
 from dashboards.panels import DEFAULTS, PANELS, RATES, panel
 from dashboards.scoreboard import PARAMETERS
 from rates.definitions import DEFINITIONS, FORMS
+from rates.freshness import Pipe, State
 from rates.tallies import SYSTEMS
 from rates.wire import Reason
 from tests.support.board import SIXTH
@@ -101,6 +103,21 @@ def test_everything_that_has_a_name_has_it_in_both_languages() -> None:
     assert set(REASONS) == set(Reason)
     assert all(vi and en for name, meaning in REASONS.values() for vi, en in (name, meaning))
     assert list(LANG_NAMES) == ["vi", "en"]
+
+
+def test_figures_that_stand_still_are_never_called_just_complete() -> None:
+    def told(state: State, seconds: int) -> str:
+        through = Pipe(
+            state=state,
+            why="in_time" if state == "fresh" else "behind",
+            complete_to=1_000,
+            heard=1,
+            expected=1,
+        )
+        return states.age(through, 1_000 + seconds, "en")
+
+    assert [told("fresh", 60), told("stale", 60)] == ["just now", ""]
+    assert told("stale", 600) == told("fresh", 600) == "10 minutes ago"
 
 
 def test_numbers_and_ages_are_written_the_way_each_language_does() -> None:
