@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _LETTERS: Final = 500
 _BYTES: Final = 8 * 1024 * 1024
 """So much is sent before it is written down where it went."""
+_OVERTAKEN: Final = "its dossier has taken a record of the same time and stage that came later"
 _PATIENCE: Final = 60.0
 """So many seconds may pass in which nothing becomes durable."""
 _SHOWN: Final = 100
@@ -130,9 +131,11 @@ async def _replay(found: Settings, chosen: "Chosen", dry_run: bool, as_json: boo
                     show({"rows": rows})
                 return 0
             unsent = await _send(database, resender, plan, ground, generation)
-        for why, number in sorted(unsent.items()):
-            say(f"{number:,} cannot be replayed: {why}")
-        under_way = [one.letter for one in plan if one.todo in ("send", "wait")]
+        for why, number in sorted(Counter(unsent.values()).items()):
+            say(f"{number:,} not sent: {why}")
+        under_way = [
+            one.letter for one in plan if one.todo in ("send", "wait") and one.letter.letter not in unsent
+        ]
         if under_way:
             try:
                 goals = await deadletters.goals(database, generation)
@@ -152,16 +155,21 @@ async def _replay(found: Settings, chosen: "Chosen", dry_run: bool, as_json: boo
 
 async def _send(
     database: "Database", resender: "Resender", plan: "Sequence[Planned]", ground: str, generation: int
-) -> Counter[str]:
-    """Send what the plan sends, portion by portion; how many cannot be sent after all, by why."""
+) -> dict[str, str]:
+    """Send what the plan sends, portion by portion; the letters that are not sent after all, and why."""
     from producers.replay import Again
-    from sinks import deadletters
+    from sinks import deadletters, reference
 
+    register = await reference.load(database)
     total = sum(one.todo == "send" for one in plan)
     done = 0
-    unsent: Counter[str] = Counter()
+    unsent: dict[str, str] = {}
     for portion in deadletters.portions(plan, _LETTERS, _BYTES):
+        done += len(portion)
         texts = await deadletters.contents(database, portion)
+        late = await deadletters.overtaken(database, register, portion, texts)
+        unsent |= dict.fromkeys(late, _OVERTAKEN)
+        portion = [one for one in portion if one.letter not in late]
         meant = [deadletters.Try(one.letter, one.next_try, 0, 0, one.whole, one.seen) for one in portion]
         await deadletters.record(database, meant, ground, clock.now())
         again = [
@@ -174,9 +182,8 @@ async def _send(
         finally:
             # What the broker has is written down even where the rest of the portion failed.
             await _went(database, portion, sent, ground, generation)
-        unsent.update(one.why for one in sent if one.why)
-        done += len(portion)
-        say(f"{done:,} of {total:,} sent")
+        unsent |= {one.letter: one.why for one in sent if one.why}
+        say(f"{done:,} of {total:,} seen to")
     return unsent
 
 

@@ -113,6 +113,12 @@ def fold(
     )
 
 
+def ties(event: Full, record_status: int, record_time: int) -> bool:
+    """Whether a full record would replace a stored one for arriving later, and for nothing else."""
+    clock = (event.status_time, _STAGE[event.status])
+    return record_status > 0 and clock == (record_time, _STAGE[record_status])
+
+
 def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt: int) -> Dossier | None:
     if stored is None:
         return Dossier(version, learnt, 0, 0, 0, 0, event.status, event.status_time, 0, 0, 0, 0, "", "")

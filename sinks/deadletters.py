@@ -10,9 +10,11 @@ it went. Whatever dies in between, the next replay knows what was sent; what it 
 which changes no figure.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from rates.dossier import ties
+from rates.wire import Full, Senders, decode
 from sinks.client import Database, strings, uints
 from sinks.letters import FAILED, REPLAYED
 
@@ -198,6 +200,39 @@ async def contents(database: Database, letters: Sequence[Letter]) -> dict[str, C
     return {row["letter"]: Content(row["head"], row["fields"], row["time"]) for row in rows}
 
 
+async def overtaken(
+    database: Database, register: Senders, letters: Sequence[Letter], texts: Mapping[str, Content]
+) -> set[str]:
+    """The letters whose dossier took a record of the same time and stage that was received later than they.
+
+    Sent now, the older record would stand, for arriving later. All others win or lose by their own clocks.
+    """
+    records: dict[tuple[str, str], list[tuple[str, Full, int]]] = {}
+    for letter in letters:
+        said = texts[letter.letter]
+        if not letter.kept:
+            continue
+        call = f'{said.head[:-1]},"data":[{said.fields}]}}'.encode()
+        for event in decode(call, letter.unit.encode(), said.received_at, register)[0]:
+            if isinstance(event, Full):
+                records.setdefault((event.unit, event.number), []).append(
+                    (letter.letter, event, said.received_at)
+                )
+    if not records:
+        return set()
+    rows = await database.rows(
+        "SELECT toString(unit) AS code, number, record_status, toUInt32(record_time) AS record_at, "
+        f"toUInt32(learnt) AS learnt_at FROM dossiers FINAL WHERE unit IN ({_texts(u for u, _ in records)}) "
+        f"AND number IN ({_texts(number for _, number in records)})"
+    )
+    return {
+        letter
+        for row in rows
+        for letter, event, received_at in records.get((row["code"], row["number"]), ())
+        if ties(event, row["record_status"], row["record_at"]) and row["learnt_at"] > received_at
+    }
+
+
 async def ground(database: Database, program: str) -> str:
     """What decides whether a record is taken, as one text: it differs once any of it has changed."""
     rows = await database.rows(
@@ -266,6 +301,12 @@ def _where(chosen: Chosen) -> str:
         "toUInt32(last_seen) >= {since:UInt32}" if chosen.since else "",
     ]
     return " AND ".join(condition for condition in conditions if condition) or "true"
+
+
+def _texts(found: Iterable[str]) -> str:
+    # In the query's text: as parameters they would travel in its address, which is short.
+    escaped = (text.replace("\\", "\\\\").replace("'", "\\'") for text in sorted(set(found)))
+    return ", ".join(f"'{text}'" for text in escaped)
 
 
 def _listed(letters: Sequence[Letter]) -> str:

@@ -1,5 +1,6 @@
 """Dead letters on the real engine: the same bad record is one letter, and its state is right at any point."""
 
+import json
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
@@ -12,6 +13,9 @@ from sinks import deadletters, migrate
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
 from sinks.deadletters import Chosen, Try
+from streams.batches import Folder, Message
+from tests.support.calls import UNIT, call, full
+from tests.support.register import SmallRegister
 
 NOW = 1_700_000_000
 FIELDS = '{"MaHoSo":"H18.21-231002-0001","TrangThaiHoSo":"77"}'
@@ -193,3 +197,29 @@ async def test_the_ground_is_another_once_register_tables_or_program_change(data
     await database.run("INSERT INTO register_log SELECT * FROM generateRandom() LIMIT 1")
     grounds.add(await deadletters.ground(database, "1"))
     assert len(grounds) == 4
+
+
+@pytest.mark.parametrize(
+    ("stored", "status_time", "overtaken"),
+    [
+        (NOW + 60, "20231005100000", True),  # the same clocks, and received after the letter
+        (NOW - 60, "20231005100000", False),  # received before it
+        (NOW + 60, "20231005095959", False),  # an older state: the letter's wins by its own clock
+        (NOW + 60, "20231005100001", False),  # a newer one: the letter's loses by its own clock
+    ],
+)
+async def test_a_letter_never_takes_the_place_of_a_record_that_came_later(
+    database: Database, stored: int, status_time: str, overtaken: bool
+) -> None:
+    """Records of the same time and stage stand by arrival, and a replay arrives last."""
+    number = "H18.21-231002-0147's"
+    refused = full(MaHoSo=number)
+    fields = json.dumps(refused, ensure_ascii=False)
+    await refuse(database, 0, Rejection(0, Reason.WRONG_UNIT, "madonvi", "", UNIT, fields, HEAD))
+    folder = Folder(CohortStore(database), SmallRegister(), generation=1, now=lambda: NOW)
+    other = call([full(MaHoSo=number, NgayKetThucXuLy=status_time, MaTTHC="1.000009")])
+    await folder.take([Message(3, 1, stored * 1000, UNIT.encode(), other)])
+    letters = await deadletters.undone(database)
+    texts = await deadletters.contents(database, letters)
+    found = await deadletters.overtaken(database, SmallRegister(), letters, texts)
+    assert found == ({letters[0].letter} if overtaken else set())
