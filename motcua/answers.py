@@ -10,6 +10,7 @@ from motcua.access import limited, unlimited
 from motcua.cli import Json, app, ask, console, days, given, settings, show, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
+from rates.wire import BODY, UNIT
 
 _FORMS: Final[dict[str, tuple[Form, ...]]] = {"reported": ("reported",), "clean": ("clean",), "both": FORMS}
 
@@ -72,6 +73,10 @@ def dossiers(
     if len(forms) != 1:
         raise wrong("--form takes reported or clean here")
     found = _definition(definition_id) if definition_id else None
+    for option, code, pattern in (("--unit", unit, UNIT), ("--body", body, BODY)):
+        if code and not pattern.fullmatch(code):
+            msg = f"{option} takes a code such as {'H18.21' if pattern is UNIT else 'H18'}, not {code!r}"
+            raise wrong(msg)
     scope = reads.Scope(unit, limited(settings(), body))
     period = reads.Period(*days(first, last))
 

@@ -146,7 +146,7 @@ WORKER: Final[tuple[Metric["Numbers"], ...]] = (
     Metric(
         "motcua_dossiers_cached",
         "gauge",
-        "Dossiers held in memory.",
+        "Dossiers held in memory, about: a cohort and its cells weigh some, too.",
         "Folder.held",
         lambda own: {(): own.held},
         "dossiers",

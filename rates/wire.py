@@ -41,6 +41,7 @@ DAY: Final = 86_400
 MAX_RECORDS: Final = 500
 MAX_BYTES: Final = 8 * 1024 * 1024
 
+BODY: Final = re.compile(r"[HG][0-9]{2}")
 UNIT: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[HG][0-9]{2}|[HG][0-9]{2}(?:\.[0-9]{1,3}){0,3}")
 
 _LONGEST_HEAD: Final = 512

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from dashboards.panels import FIRST_DAY, LAST_DAY
 from rates.definitions import FORMS, Definition, Form
-from rates.wire import UNIT
+from rates.wire import BODY, UNIT
 
 Lang: TypeAlias = Literal["vi", "en"]
 Sort: TypeAlias = Literal["rate", "total", "name"]
@@ -25,7 +25,6 @@ DOSSIERS_A_PAGE: Final = 50
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PAGE: Final = re.compile(r"[1-9][0-9]{0,6}")
-_BODY: Final = re.compile(r"[HG][0-9]{2}")
 
 
 class Refused(Exception):
@@ -121,7 +120,7 @@ def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition
 
 def body_code(code: str) -> str:
     """The code of a ministry or province, or `Refused`."""
-    if not _BODY.fullmatch(code):
+    if not BODY.fullmatch(code):
         raise Refused("body", code, "no_body")
     return code
 

@@ -172,6 +172,8 @@ def test_faust_s_own_command_runs_the_worker_too(told: Stack, tmp_path: Path) ->
         (("rates", "--form", "tidy"), "reported, clean or both"),
         (("rates", "--definition", "ER-0"), "choose one of ER-766-DOC"),
         (("dossiers", "--missing"), "--missing needs a --definition"),
+        (("dossiers", "--unit", "nope"), "--unit takes a code such as H18.21"),
+        (("dossiers", "--body", "H18.21"), "--body takes a code such as H18"),
         (("publish", "no-such-file.ndjson"), "no-such-file.ndjson is no file"),
         (("scenario", "steady", "--to", "no-such-folder/x.ndjson"), "cannot be written"),
         (("scenario", "steady", "--to", "x.ndjson", "--scale", "0"), "a number above 0"),
