@@ -34,6 +34,16 @@ START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
 
 
+def _patiently() -> AsyncRetrying:
+    """Tries of what may still be coming up."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(START_SECONDS),
+        reraise=True,
+    )
+
+
 def needed(address: str, what: str) -> str:
     """An address, or `Retry` that says how to get one."""
     if not address:
@@ -106,23 +116,20 @@ async def _on_from_stored(
     from producers import topics
 
     known = await generations.latest(connected)
-    number, at = (known[0], await CohortStore(connected).progress()) if known else (0, {})
+    number = known[0] if known else 0
     if known is None or known[1] != found:
-        number, at = number + 1, {}
-    own = {partition: row for partition, row in at.items() if row.version >> 52 == number}
-    due = {partition: next_offset(row.version) for partition, row in own.items()}
+        number += 1
     group = generations.group(number)
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_fixed(0.2),
-        stop=stop_after_delay(START_SECONDS),
-        reraise=True,
-    ):
+    async for attempt in _patiently():
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
             firsts = {partition: first for partition, (first, _) in bounds.items()}
-            stored = {partition: max(first, due.get(partition, 0)) for partition, first in firsts.items()}
+            # Before progress: a worker at work moves both, progress first.
             committed = await asyncio.to_thread(topics.committed, settings.kafka, found.topic, group)
+            at = await CohortStore(connected).progress()
+            own = {partition: row for partition, row in at.items() if row.version >> 52 == number}
+            due = {partition: next_offset(row.version) for partition, row in own.items()}
+            stored = {partition: max(first, due.get(partition, 0)) for partition, first in firsts.items()}
             astray = {
                 partition: offset
                 for partition, offset in stored.items()
@@ -157,12 +164,7 @@ async def generation(settings: Settings) -> tuple[int, Source]:
     """
     needed(settings.kafka, "kafka")
     needed(settings.clickhouse, "clickhouse")
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_fixed(0.2),
-        stop=stop_after_delay(START_SECONDS),
-        reraise=True,
-    ):
+    async for attempt in _patiently():
         with attempt:
             async with migrated(settings) as connected:
                 found = await asyncio.to_thread(source, settings)
