@@ -1,6 +1,7 @@
 """A part says whether it lives and whether it is ready; a worker that is dead ends itself."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from mode.threads import WorkerThread
 
 from dashboards.page import page
 from dashboards.page.counted import ASKED
@@ -127,6 +129,10 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
         finally:
             stop.set()
             await asyncio.gather(running, return_exceptions=True)
+            # The consumer's thread still says its last word to this loop.
+            async with asyncio.timeout(60):
+                while any(isinstance(thread, WorkerThread) for thread in threading.enumerate()):
+                    await asyncio.sleep(0.05)
 
 
 @pytest.mark.stack

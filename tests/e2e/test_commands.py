@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from producers import topics
-from tests.support.stack import Stack
+from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("commands")]
@@ -42,6 +43,13 @@ LOG = [
     ("2023-10-10T10:00:00+07:00", call("H18.21-231002-0001", **FINISHED)),
     ("2023-10-10T10:00:00+07:00", call("H18.21-231002-0002", TrangThaiHoSo="99")),
 ]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # Without canaries data are complete to the last message, and no further.
+    with running(tmp_path_factory.mktemp("stack"), MOTCUA_CANARY_SECONDS="0") as up:
+        yield up
 
 
 @pytest.fixture(scope="module")

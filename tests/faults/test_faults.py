@@ -26,7 +26,7 @@ def test_figures_are_exact_through_a_little_of_everything(tmp_path: Path) -> Non
     )
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--seed=20231002", "--events=20000",
-         "--keep", str(tmp_path / "run"), *(f"--{count}" for count in counts)],
+         "--keep", str(tmp_path / "run"), *counts],
         capture_output=True, text=True, cwd=ROOT, env=clean({}), timeout=590, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stderr[-6000:]}\n{done.stdout}"

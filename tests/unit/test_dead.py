@@ -1,9 +1,12 @@
 """What a replay does with each letter is decided by one rule, and options that mean nothing are wrong use."""
 
 import json
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from motcua.cli import app
@@ -19,6 +22,16 @@ from tests.support.calls import FULL, RECEIVED_AT, UNIT, call, decoded, full
 from tests.support.register import SmallRegister
 
 GROUND = "motcua 1, register 1"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that runs in this process sets up its logs, on a stream that ends with it."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 def letter(**changes: Any) -> Letter:
