@@ -130,9 +130,9 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
             stop.set()
             await asyncio.gather(running, return_exceptions=True)
             # The consumer's thread still says its last word to this loop.
-            async with asyncio.timeout(60):
-                while any(isinstance(thread, WorkerThread) for thread in threading.enumerate()):
-                    await asyncio.sleep(0.05)
+            for thread in threading.enumerate():
+                if isinstance(thread, WorkerThread):
+                    await asyncio.to_thread(thread.join, 60)
 
 
 @pytest.mark.stack
