@@ -129,9 +129,11 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
         finally:
             stop.set()
             await asyncio.gather(running, return_exceptions=True)
-            # The consumer's thread still says its last word to this loop.
+            # A crash leaves Faust's consumer thread behind, whose last word goes to this loop.
             for thread in threading.enumerate():
                 if isinstance(thread, WorkerThread):
+                    thread.service.set_shutdown()
+                    await thread.service.stop()
                     await asyncio.to_thread(thread.join, 60)
 
 
