@@ -69,7 +69,7 @@ def build(
         group,
         broker=[f"kafka://{broker}" for broker in brokers.split(",")],
         broker_session_timeout=6.0,  # the least a broker allows by default: a dead worker is replaced in 6 s
-        broker_heartbeat_interval=1.0,
+        broker_heartbeat_interval=0.5,  # by its answer a member hears that partitions are shared out anew
         broker_rebalance_timeout=10.0,
         broker_request_timeout=10.0,
         consumer_auto_offset_reset="earliest",

@@ -7,7 +7,7 @@ fetched again, by this worker or by another, from the last acknowledged offset.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rates.failures import Fatal
 from streams.batches import Message
@@ -23,6 +23,11 @@ class Limits(NamedTuple):
     messages: int = 20_000
     age: float = 0.25
     buffered_bytes: int = 24 * 1024 * 1024
+
+
+_FIRST: Final = 16
+"""The first micro-batch of an epoch is so many times smaller: what a worker that died left behind is taken up
+with a cold cache, and the first rows of it are not to wait for the last."""
 
 
 class Batch(NamedTuple):
@@ -43,6 +48,7 @@ class Buffer:
         self._room = asyncio.Event()
         self._room.set()
         self._closed = False
+        self._cold = True
         self.epoch = 0
         self.seen: dict[int, float] = {}
         """When each partition last brought something, in the loop's time."""
@@ -68,6 +74,7 @@ class Buffer:
     def new_epoch(self) -> None:
         """Begin after a rebalance: everything not yet taken is forgotten."""
         self.epoch += 1
+        self._cold = True
         self._clear()
         self._expected.clear()
         self.durable.clear()
@@ -122,8 +129,12 @@ class Buffer:
 
     def _cut(self) -> Batch:
         size = count = 0
+        share = _FIRST if self._cold else 1
+        self._cold = False
         for message in self._messages:
-            if count and (size + message.size > self._limits.bytes or count >= self._limits.messages):
+            if count and (
+                size + message.size > self._limits.bytes // share or count >= self._limits.messages // share
+            ):
                 break
             size += message.size
             count += 1

@@ -28,10 +28,19 @@ async def test_a_batch_is_due_when_it_is_old_enough() -> None:
 
 
 async def test_a_batch_is_cut_at_its_limit_and_the_rest_waits() -> None:
-    waiting = buffer(messages=3)
-    await waiting.offer(messages(0, 0, 5), 0)
-    sizes = [len((await waiting.next_batch()).messages) for _ in range(2)]  # type: ignore[union-attr]
-    assert sizes == [3, 2]
+    waiting = buffer(messages=48)
+    await waiting.offer(messages(0, 0, 100), 0)
+    sizes = [len((await waiting.next_batch()).messages) for _ in range(4)]  # type: ignore[union-attr]
+    assert sizes == [3, 48, 48, 1]
+
+
+async def test_the_first_batch_of_an_epoch_is_small_so_that_its_rows_are_soon_there() -> None:
+    waiting = buffer(messages=48)
+    for epoch in range(2):
+        await waiting.offer(messages(0, 0, 60), epoch)
+        sizes = [len((await waiting.next_batch()).messages) for _ in range(2)]  # type: ignore[union-attr]
+        assert sizes == [3, 48]
+        waiting.new_epoch()
 
 
 async def test_one_message_larger_than_the_limit_is_a_batch_of_its_own() -> None:
