@@ -29,7 +29,7 @@ from tests.support.intake import (
     sending,
 )
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("intake")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rates.wire import MAX_BYTES
 from tests.support.calls import NUMBER, UNIT, call, full
 from tests.support.intake import BEARER, OTHER_TOKEN, TOKEN, arrived, numbers, said, sending, taken_again
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("intake")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture

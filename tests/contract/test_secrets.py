@@ -21,7 +21,7 @@ from infra.local.trouble import WrongUse
 from motcua.settings import load, origins
 from tests.support.stack import Stack, running
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("secrets")]
+pytestmark = pytest.mark.stack
 
 PASSWORD = "k7-engine-and-nobody-elses"
 READER = "w4-reader-of-the-page"

@@ -10,7 +10,7 @@ from tests.recount.worlds import world
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("audit")]
+pytestmark = pytest.mark.stack
 
 
 def test_a_planted_tally_is_found_reported_and_repaired(stack: Stack, tmp_path: Path) -> None:

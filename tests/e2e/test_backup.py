@@ -19,7 +19,7 @@ from tests.recount.worlds import world
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("backup")]
+pytestmark = pytest.mark.stack
 
 GROUPS = ("unit", "day", "system")
 POSITIONS = "SELECT groupArray(version) FROM (SELECT version FROM progress FINAL ORDER BY partition)"

@@ -15,7 +15,7 @@ from producers import topics
 from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("commands")]
+pytestmark = pytest.mark.stack
 
 
 def call(number: str, **fields: object) -> dict[str, object]:

@@ -20,7 +20,7 @@ from tests.recount.register import SHIPPED
 from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("dead")]
+pytestmark = pytest.mark.stack
 
 UNIT = "H18.21"
 STRANGER, OTHER = "H14.77", "H15.77"

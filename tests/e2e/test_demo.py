@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.stack
 
 
 def test_the_demo_plays_the_report_and_every_figure_agrees(tmp_path: Path) -> None:

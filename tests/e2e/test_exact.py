@@ -24,7 +24,7 @@ from tests.recount.worlds import world
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("exact")]
+pytestmark = pytest.mark.stack
 
 EVENTS = 200_000
 JUNK = 400

@@ -14,7 +14,7 @@ import pytest
 from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("freshness")]
+pytestmark = pytest.mark.stack
 
 CANARY_SECONDS = 1
 BOUND = 3 * CANARY_SECONDS + 15

@@ -9,7 +9,7 @@ from tests.recount.recount import read_log, recount
 from tests.recount.worlds import world
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("generations")]
+pytestmark = pytest.mark.stack
 
 GROUPS = ("unit", "day", "system")
 

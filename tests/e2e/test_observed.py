@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 KINDS = 15
 """So many kinds of lines at most do the libraries know for a broker that is away."""
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("observed")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.recount.worlds import world
 from tests.support.stack import Stack
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("outages")]
+pytestmark = pytest.mark.stack
 
 GROUPS = ("unit", "day", "system")
 

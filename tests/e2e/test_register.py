@@ -12,7 +12,7 @@ from producers import senders
 from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("register")]
+pytestmark = pytest.mark.stack
 
 UNITS = (
     "code,name_vi,name_en,level,parent,valid_from,valid_to,successor,one_stop,gso,source\n"

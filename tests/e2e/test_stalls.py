@@ -16,7 +16,7 @@ from tests.recount.worlds import world
 from tests.support.stack import Stack, running
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stalls")]
+pytestmark = pytest.mark.stack
 
 GROUPS = ("unit", "day", "system")
 PARTS = 8

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.parts import ROOT, clean
 from tests.faults.plan import FIRST, LAST, draw
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.stack
 
 
 @pytest.mark.timeout(600)
