@@ -22,6 +22,7 @@ from bench import machine, world
 from infra.local import broker
 from motcua.settings import Settings
 from motcua.wiring import database, prepare
+from rates.effects import offset_of
 from sinks import reads
 
 RECORDS = 400_000
@@ -144,7 +145,7 @@ async def _durable(settings: Settings, last: dict[int, int], worker: subprocess.
     async with database(settings) as connected:
         while worker.poll() is None:
             reached = await reads.reached(connected)
-            offsets = {partition: version >> 12 & (1 << 40) - 1 for partition, version in reached.items()}
+            offsets = {partition: offset_of(position) for partition, position in reached.items()}
             if all(offsets.get(partition, -1) >= offset for partition, offset in last.items()):
                 return
             await asyncio.sleep(0.05)

@@ -5,12 +5,10 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from motcua.access import unlimited
-from motcua.cli import Json, app, ask, console, say, settings, show
+from motcua.cli import Json, app, ask, bar, console, say, settings, show
 from rates.cohort import CohortKey
 from rates.effects import Compared
 from rates.sheets import EPOCH
@@ -42,6 +40,8 @@ def audit(
 
 
 async def _audited(database: Any) -> dict[str, Any]:
+    from rich.progress import MofNCompleteColumn
+
     from sinks import generations
     from sinks.audits import Audits
     from streams.audit import in_flight, partition_of, slices
@@ -51,10 +51,8 @@ async def _audited(database: Any) -> dict[str, Any]:
     partitions = registered[1].partitions if registered else 1
     listed = await audits.cohorts()
     rows = []
-    with _bar() as bar:
-        task = bar.add_task("cohorts", total=len(listed))
+    with bar("cohorts", MofNCompleteColumn()) as progress:
         for keys in slices(listed):
-            bar.advance(task, len(keys))
             found: dict[CohortKey, Compared] = {}
             flying: set[CohortKey] = set()
             unsure = set(keys)
@@ -75,6 +73,7 @@ async def _audited(database: Any) -> dict[str, Any]:
                 if not unsure:
                     break
             rows += [_row(key, one, key in flying) for key, one in sorted(found.items())]
+            progress(len(rows), len(listed))
     known = [row for row, _ in listed]
     return {
         "cohorts": len(rows),
@@ -127,13 +126,3 @@ def _print(answer: dict[str, Any], rows: list[dict[str, Any]]) -> None:
 
 
 _CELL: Final = ("system", "basis", "day", "tally", "stored", "counted")
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

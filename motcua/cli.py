@@ -8,7 +8,8 @@ import asyncio
 import re
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -22,6 +23,7 @@ from rates.sheets import RegisterError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import ProgressColumn
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -105,6 +107,19 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=240)
+
+
+@contextmanager
+def bar(what: str, *columns: "ProgressColumn") -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; it is told what is done and what there is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    shown = columns or (TaskProgressColumn(),)
+    text = TextColumn("{task.description}")
+    with Progress(text, BarColumn(), *shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def wrong(message: str) -> typer.BadParameter:

@@ -15,10 +15,10 @@ from infra.local.doctor import Check
 from motcua import clock
 from motcua.settings import Settings
 from rates.calendar import Calendar
-from rates.effects import next_offset
+from rates.effects import due
 from rates.failures import Fatal, Retry
 from rates.freshness import Pipe
-from sinks import generations, migrate, reference
+from sinks import generations, migrate, reads, reference
 from sinks.client import Database
 from sinks.generations import Source
 
@@ -97,10 +97,7 @@ async def _lag(database: Database, settings: Settings) -> Check:
 
     generation, registered = await _registered(database)
     bounds = await asyncio.to_thread(topics.bounds, settings.kafka, registered.topic, registered.partitions)
-    rows = await database.rows("SELECT partition, version FROM freshness")
-    done = {
-        row["partition"]: next_offset(row["version"]) for row in rows if row["version"] >> 52 == generation
-    }
+    done = due(await reads.reached(database), generation)
     lags = {
         partition: max(end - done.get(partition, first), 0)
         for partition, (first, end) in sorted(bounds.items())

@@ -10,22 +10,20 @@ touched, and a worker refuses it until `motcua migrate` registers its topic as t
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_fixed
 
 from infra.local.trouble import Away, WrongUse
 from motcua import clock
 from motcua.access import unlimited
-from motcua.cli import app, say, settings
+from motcua.cli import app, bar, say, settings
 from motcua.settings import Settings
-from rates.effects import next_offset
+from rates.effects import due
 from rates.failures import Fatal, Retry
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ async def _save(found: Settings, file: Path) -> "Manifest":
     from sinks.backup import save
 
     async with migrated(found) as database:
-        with _bar("copied") as progress:
+        with bar("copied") as progress:
             try:
                 return await save(database, file, clock.now(), progress)
             except archive.Damaged as damaged:
@@ -121,7 +119,7 @@ async def _restore(found: Settings, file: Path, source: "Archive", *, replace: b
             raise WrongUse(msg)
         topic = await _still(found, {manifest.generation} | await _registered(found, system)) if own else None
         try:
-            with _bar("restored") as progress:
+            with bar("restored") as progress:
                 await backup.gather(source, system, staged, clock.now(), progress)
             flying = await _against_dossiers(staged)
             if topic:
@@ -201,16 +199,14 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
     Where the topic is another one than theirs, `motcua migrate` registers it, and its group begins it.
     """
     from producers import topics
-    from sinks import generations
+    from sinks import generations, reads
 
     registered = await generations.latest(staged)
     if registered is None or registered[1] != topic:
         return
     bounds = await asyncio.to_thread(topics.bounds, found.kafka, topic.topic, topic.partitions)
     offsets = {partition: first for partition, (first, _) in bounds.items()}
-    for row in await staged.rows("SELECT partition, version FROM progress FINAL"):
-        if row["version"] >> 52 == registered[0]:
-            offsets[row["partition"]] = next_offset(row["version"])
+    offsets |= due(await reads.reached(staged), registered[0])
     for partition, (first, end) in bounds.items():
         if offsets[partition] > end:
             msg = (
@@ -234,7 +230,7 @@ async def _against_dossiers(staged: "Database") -> int:
     audits = Audits(staged)
     listed = await audits.cohorts()
     flying = done = 0
-    with _bar("checked") as progress:
+    with bar("checked") as progress:
         for keys in slices(listed):
             for key, found in (await audits.compare(keys)).items():
                 if not found.differences:
@@ -299,16 +295,3 @@ def _named(found: Settings, name: str) -> AbstractAsyncContextManager["Database"
 def _told(manifest: "Manifest") -> str:
     dossiers, tallies = (manifest.rows.get(table, 0) for table in ("dossiers", "tallies"))
     return f"{dossiers:,} dossiers, {tallies:,} tallies, {manifest.total:,} rows in all"
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -7,7 +7,6 @@ load a register needs no restart. One that cannot be read changes nothing, and i
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,6 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from motcua import clock, wiring
 from motcua.metrics import INTAKE, exposed
@@ -41,9 +39,7 @@ async def serve(found: Settings, known: Senders, ready: Callable[[str], None]) -
     Kafka may be away at the start. The database may not: who may send for which unit is never guessed.
     """
     wiring.needed(found.kafka, "kafka")
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = wiring.asked_to_stop()
     with contextlib.suppress(Retry):
         if await asyncio.to_thread(wiring.source, found) is None:
             raise Fatal(f"topic {found.topic} does not exist. Next: motcua migrate")
@@ -73,12 +69,7 @@ async def serve(found: Settings, known: Senders, ready: Callable[[str], None]) -
 
 async def _register_at_start(found: Settings) -> tuple[Any, Register]:
     """The stored register, waited for while the database is coming up."""
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_fixed(0.2),
-        stop=stop_after_delay(wiring.START_SECONDS),
-        reraise=True,
-    ):
+    async for attempt in wiring.patiently():
         with attempt:
             async with wiring.migrated(found) as connected:
                 return await reference.loads(connected), await reference.load(connected)

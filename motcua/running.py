@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from math import inf
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from infra.local.trouble import WrongUse
 from motcua import clock
-from motcua.cli import Json, app, console, given, say, settings, show, wrong
+from motcua.cli import Json, app, bar, console, given, say, settings, show, wrong
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 
@@ -103,9 +100,7 @@ def worker(
     found = settings()
 
     async def work() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        stop = wiring.asked_to_stop()
         starting = asyncio.create_task(wiring.generation(found))
         stopping = asyncio.create_task(stop.wait())
         probed = Worker()
@@ -210,20 +205,21 @@ def publish(
 
 async def send(found: Settings, logs: list[Path], *, wait: bool) -> None:
     """Publish logs, with a progress bar on stderr; with `wait`, until the worker has everything stored."""
+    from rich.progress import DownloadColumn
+
     from motcua.wiring import migrated, needed, source
     from producers.publish import publish as publish_logs
     from rates.effects import version
     from sinks import generations, reads
 
     needed(found.kafka, "kafka")
-    with _bar() as bar:
-        task = bar.add_task("published", total=None)
+    with bar("published", DownloadColumn()) as progress:
         summary = await asyncio.to_thread(
             publish_logs,
             logs,
             brokers=found.kafka,
             topic=found.topic,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     for bad in summary.bad_lines:
         say(f"{bad.path}:{bad.number}: skipped: {bad.why}")
@@ -286,16 +282,6 @@ def print_line(line: str) -> None:
     """A line that a supervisor waits for."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _fields(row: Any) -> list[str]:

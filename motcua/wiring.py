@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from motcua import clock, logs
 from motcua.settings import Settings, load
-from rates.effects import next_offset, version
+from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
 from sinks import generations, migrate, reference, workers
@@ -34,7 +34,7 @@ START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
 
 
-def _patiently() -> AsyncRetrying:
+def patiently() -> AsyncRetrying:
     """Tries of what may still be coming up."""
     return AsyncRetrying(
         retry=retry_if_exception_type(Retry),
@@ -42,6 +42,14 @@ def _patiently() -> AsyncRetrying:
         stop=stop_after_delay(START_SECONDS),
         reraise=True,
     )
+
+
+def asked_to_stop() -> asyncio.Event:
+    """Set once the process is told to end, by Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def needed(address: str, what: str) -> str:
@@ -120,16 +128,15 @@ async def _on_from_stored(
     if known is None or known[1] != found:
         number += 1
     group = generations.group(number)
-    async for attempt in _patiently():
+    async for attempt in patiently():
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
             firsts = {partition: first for partition, (first, _) in bounds.items()}
             # Before progress: a worker at work moves both, progress first.
             committed = await asyncio.to_thread(topics.committed, settings.kafka, found.topic, group)
             at = await CohortStore(connected).progress()
-            own = {partition: row for partition, row in at.items() if row.version >> 52 == number}
-            due = {partition: next_offset(row.version) for partition, row in own.items()}
-            stored = {partition: max(first, due.get(partition, 0)) for partition, first in firsts.items()}
+            counted = due({partition: row.version for partition, row in at.items()}, number)
+            stored = {partition: max(first, counted.get(partition, 0)) for partition, first in firsts.items()}
             astray = {
                 partition: offset
                 for partition, offset in stored.items()
@@ -146,14 +153,14 @@ async def _on_from_stored(
                     )
                     raise Fatal(msg)
                 await asyncio.to_thread(topics.rewind, settings.kafka, found.topic, group, astray)
-    gone = {partition: first for partition, first in firsts.items() if due.get(partition, first) < first}
+    gone = {partition: first for partition, first in firsts.items() if counted.get(partition, first) < first}
     for partition, first in gone.items():
         say(
-            f"partition {partition}: Kafka no longer holds offsets {due[partition]:,} to {first - 1:,}, and "
-            "they were not counted yet. Next: publish the event logs of that time again"
+            f"partition {partition}: Kafka no longer holds offsets {counted[partition]:,} to {first - 1:,}, "
+            "and they were not counted yet. Next: publish the event logs of that time again"
         )
     if gone:
-        moved = [own[one]._replace(version=version(number, first - 1, 0)) for one, first in gone.items()]
+        moved = [at[one]._replace(version=version(number, first - 1, 0)) for one, first in gone.items()]
         await CohortStore(connected).save_progress(moved)
 
 
@@ -164,7 +171,7 @@ async def generation(settings: Settings) -> tuple[int, Source]:
     """
     needed(settings.kafka, "kafka")
     needed(settings.clickhouse, "clickhouse")
-    async for attempt in _patiently():
+    async for attempt in patiently():
         with attempt:
             async with migrated(settings) as connected:
                 found = await asyncio.to_thread(source, settings)
@@ -280,9 +287,7 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
     from motcua.probes import exposition
 
     admitted = readers(settings)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = asked_to_stop()
     async with Late(lambda: database(settings)) as late:
 
         async def stored() -> Register:

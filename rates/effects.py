@@ -4,6 +4,7 @@ Every row carries the version it is full state as of, so a store may receive it 
 order: the highest version of a key stands. `version = generation << 52 | offset << 12 | index`.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from rates.cohort import Cell, CohortKey
@@ -18,9 +19,23 @@ def version(generation: int, offset: int, index: int) -> int:
     return generation << 52 | offset << 12 | index
 
 
-def next_offset(position: int) -> int:
-    """The offset after the message that a version stands for."""
-    return (position >> 12 & (1 << 40) - 1) + 1
+def generation_of(position: int) -> int:
+    """The generation of a version."""
+    return position >> 52
+
+
+def offset_of(position: int) -> int:
+    """The offset of the message that a version stands for."""
+    return position >> 12 & (1 << 40) - 1
+
+
+def due(reached: Mapping[int, int], generation: int) -> dict[int, int]:
+    """From which offset on each partition is not durable yet, by the versions of this generation."""
+    return {
+        partition: offset_of(position) + 1
+        for partition, position in reached.items()
+        if generation_of(position) == generation
+    }
 
 
 class DossierRow(NamedTuple):

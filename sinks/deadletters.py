@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from rates.dossier import ties
+from rates.effects import generation_of, offset_of
 from rates.wire import Full, Senders, decode
 from sinks.client import Database, strings, uints
 from sinks.letters import FAILED, REPLAYED
@@ -56,11 +57,11 @@ class Letter(NamedTuple):
 
     @property
     def generation(self) -> int:
-        return self.version >> 52
+        return generation_of(self.version)
 
     @property
     def offset(self) -> int:
-        return self.version >> 12 & (1 << 40) - 1
+        return offset_of(self.version)
 
     @property
     def record(self) -> int:
@@ -171,9 +172,9 @@ async def shown(database: Database, chosen: Chosen = ALL, limit: int = 0) -> lis
             "seen": int(row["seen"]),
             "first_seen": row["first_time"],
             "last_seen": row["last_time"],
-            "generation": row["version"] >> 52,
+            "generation": generation_of(row["version"]),
             "partition": row["partition"],
-            "offset": row["version"] >> 12 & (1 << 40) - 1,
+            "offset": offset_of(row["version"]),
             "index": row["version"] & (1 << 12) - 1,
             "fields": row["declared"],
         }

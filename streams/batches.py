@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from rates.cohort import Cell, Cohort, CohortKey, cohort_of, packed
 from rates.dossier import Procedures
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, next_offset, version
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, due, version
 from rates.failures import Fatal, Refused, Retry
 from rates.wire import Event, Reason, Rejection, Senders, decode, with_fields
 
@@ -167,35 +167,32 @@ class Folder:
         piece = _Piece()
         if self._complete_to is None:
             stored = await self._persist("progress", self._store.progress)
-            own = {at: row for at, row in stored.items() if row.version >> 52 == self._generation}
-            self._complete_to = {partition: row.complete_to for partition, row in own.items()}
-            self._due = {partition: next_offset(row.version) for partition, row in own.items()}
+            self._due = due({at: row.version for at, row in stored.items()}, self._generation)
+            self._complete_to = {partition: stored[partition].complete_to for partition in self._due}
         if self._replaced is not None:
             register = await self._persist("register", self._replaced)
             if register is not None:
                 self._register = register
         now = self._now()
         for message in messages:
-            due = self._due.pop(message.partition, message.offset)
-            if message.offset > due:
+            expected = self._due.pop(message.partition, message.offset)
+            if message.offset > expected:
                 msg = (
-                    f"partition {message.partition} is stored up to offset {due} and is read on from "
+                    f"partition {message.partition} is stored up to offset {expected} and is read on from "
                     f"{message.offset}: the database was lost or put back, and what lies between would be "
                     "skipped. Nothing was written. Next: motcua migrate, then start the worker again"
                 )
                 raise Fatal(msg)
             received_at = min(max(message.timestamp // 1000, 0), _LATEST)
-            last = 0
-            if (message.key, message.value) == CANARY:
-                position = version(self._generation, message.offset, 0)
+            canary = (message.key, message.value) == CANARY
+            last = 0 if canary else self._decode(message, received_at, refused, piece)
+            position = version(self._generation, message.offset, last)
+            if canary:
                 sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
                 piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
                 self.counts["canaries"] += 1
-            else:
-                last = self._decode(message, received_at, refused, piece)
             complete_to = max(self._complete_to.get(message.partition, 0), min(received_at, now))
             self._complete_to[message.partition] = complete_to
-            position = version(self._generation, message.offset, last)
             piece.reached[message.partition] = Reached(message.partition, position, received_at, complete_to)
             if len(piece.events) + len(piece.dead) >= _MOST_RECORDS:
                 await self._flush(piece)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 
+from rates.effects import due
 from tests.faults.parts import ROOT, Broker, Engine, Slot, clean
 from tests.faults.proxy import Moved, Proxy
 
@@ -25,7 +26,6 @@ TOPIC: Final = "dossiers"
 DRAINS_WITHIN: Final = 240.0
 STUCK: Final = 240.0
 _TELL: Final = 5.0
-_OFFSET: Final = (1 << 40) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +218,8 @@ class Bench:
 
     def durable(self) -> int:
         """So many events of the load are in the database, tallies included."""
-        offsets = {
-            partition: version >> 12 & _OFFSET
-            for partition, version in self.proxy.durable.items()
-            if version >> 52 == self.generation
-        }
-        while self._pieces and all(offsets.get(p, -1) >= end for p, end in self._pieces[0][1].items()):
+        reached = due(self.proxy.durable, self.generation)
+        while self._pieces and all(reached.get(p, 0) > end for p, end in self._pieces[0][1].items()):
             self._durable = self._pieces.popleft()[0]
         return self._durable
 
