@@ -51,7 +51,6 @@ def build(
     limits: Limits,
     *,
     partitions: int,
-    now: Callable[[], int],
     millis: Callable[[], int],
     canary_seconds: float,
     data_dir: Path,
@@ -61,10 +60,14 @@ def build(
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
     `opened` gives the folder and what audits it, with their connections, in the loop that the app runs in;
-    `confirm` raises `Fatal` once the topic is no longer the registered one. `now` in seconds and
-    `millis` in milliseconds since 1970 UTC; `canary_seconds`: after how long a quiet partition is sent a
-    canary, 0 for never. `save` keeps what the worker, under the name `worker`, tells of itself.
+    `confirm` raises `Fatal` once the topic is no longer the registered one. `millis` since 1970 UTC;
+    `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never. `save` keeps what the
+    worker, under the name `worker`, tells of itself.
     """
+
+    def now() -> int:
+        return millis() // 1000
+
     app = App(
         group,
         broker=[f"kafka://{broker}" for broker in brokers.split(",")],
@@ -87,7 +90,7 @@ def build(
     app.buffer = Buffer(limits)
     app.drained = asyncio.Event()
     app.folding = asyncio.Lock()
-    app.topic_name = topic
+    app.brokers, app.topic_name = brokers, topic
     app.own_tasks = {}
     teller = Teller(app, worker, save, now)
     source = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
@@ -179,7 +182,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         try:
             starting.result()
         except KafkaError as error:
-            raise kafka_failure(error, str(app.conf.broker[0]).removeprefix("kafka://")) from error
+            raise kafka_failure(error, app.brokers) from error
         log.info("worker ready", group=app.conf.id, address=address)
     else:
         starting.cancel()
@@ -211,7 +214,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         async with asyncio.timeout(STOP_SECONDS):
             await app.stop()
     if isinstance(reason, KafkaError):
-        raise kafka_failure(reason, str(app.conf.broker[0]).removeprefix("kafka://")) from reason
+        raise kafka_failure(reason, app.brokers) from reason
     if isinstance(reason, asyncio.CancelledError):
         raise Fatal(f"a task of the worker was cancelled; {_AGAIN}") from reason
     if reason is not None:

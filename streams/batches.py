@@ -90,22 +90,18 @@ class Folder:
         register: Register,
         *,
         generation: int,
-        now: Callable[[], int],
+        millis: Callable[[], int],
         cache_dossiers: int = 1_500_000,
         replaced: Callable[[], Awaitable[Register | None]] | None = None,
-        millis: Callable[[], int] | None = None,
     ) -> None:
-        """`now` in seconds since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
-
-        `millis` is the same clock, for how long canaries take.
+        """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
 
         `replaced` is asked before each batch for a register that has replaced the present one.
         """
         self._store = store
         self._register = register
         self._generation = generation
-        self._now = now
-        self._millis = millis or (lambda: now() * 1000)
+        self._millis = millis
         self._cache_dossiers = cache_dossiers
         self._replaced = replaced
         self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
@@ -173,7 +169,7 @@ class Folder:
             register = await self._persist("register", self._replaced)
             if register is not None:
                 self._register = register
-        now = self._now()
+        now = self._millis() // 1000
         for message in messages:
             expected = self._due.pop(message.partition, message.offset)
             if message.offset > expected:

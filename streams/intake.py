@@ -114,6 +114,7 @@ class App(faust.App):
     buffer: Buffer
     drained: asyncio.Event
     folding: asyncio.Lock
+    brokers: str
     topic_name: str
     folder: Folder | None = None
     own_tasks: dict[str, "asyncio.Task[Any]"]

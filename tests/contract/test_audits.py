@@ -48,7 +48,7 @@ async def database(engine_url: str, request: pytest.FixtureRequest) -> AsyncIter
 
 
 async def folded(database: Database) -> Folder:
-    folder = Folder(CohortStore(database), SmallRegister(), generation=1, now=lambda: NOON)
+    folder = Folder(CohortStore(database), SmallRegister(), generation=1, millis=lambda: NOON * 1000)
     await folder.take(
         [
             Message(
@@ -196,7 +196,7 @@ class Crossed(Audits):
         if "HAVING" not in query:
             return await self._real.rows(query)
         store = Busy(self._real)
-        folder = Folder(store, SmallRegister(), generation=1, now=lambda: NOON)
+        folder = Folder(store, SmallRegister(), generation=1, millis=lambda: NOON * 1000)
         number = f"{KEY.unit}-231002-{self._offset:04}"
         message = Message(MINE, self._offset, NOON * 1000, KEY.unit.encode(), call([full(MaHoSo=number)]))
         self._offset += 1

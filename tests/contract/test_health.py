@@ -96,7 +96,7 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple[Folder, NoAudits]]:
-        yield Folder(store, SmallRegister(), generation=1, now=lambda: NOON), NoAudits()
+        yield Folder(store, SmallRegister(), generation=1, millis=lambda: NOON * 1000), NoAudits()
 
     async def fine() -> None: ...
 
@@ -111,7 +111,6 @@ async def living(kafka: str, topic: str, folder: Path) -> AsyncIterator[Live]:
         fine,
         Limits(),
         partitions=2,
-        now=lambda: NOON,
         millis=lambda: NOON * 1000,
         canary_seconds=0.5,
         data_dir=folder,
@@ -178,7 +177,7 @@ async def test_a_telling_that_fails_or_hangs_is_dropped() -> None:
 
     app = App("telling", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
     app.buffer = Buffer(Limits())
-    app.folder = Folder(MemoryStore(), SmallRegister(), generation=1, now=lambda: NOON)
+    app.folder = Folder(MemoryStore(), SmallRegister(), generation=1, millis=lambda: NOON * 1000)
     told: list[Told] = []
     failures: list[Exception | None] = [Retry("clickhouse", "away"), Fatal("no such table"), TimeoutError()]
 

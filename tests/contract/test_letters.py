@@ -216,7 +216,7 @@ async def test_a_letter_never_takes_the_place_of_a_record_that_came_later(
     refused = full(MaHoSo=number)
     fields = json.dumps(refused, ensure_ascii=False)
     await refuse(database, 0, Rejection(0, Reason.WRONG_UNIT, "madonvi", "", UNIT, fields, HEAD))
-    folder = Folder(CohortStore(database), SmallRegister(), generation=1, now=lambda: NOW)
+    folder = Folder(CohortStore(database), SmallRegister(), generation=1, millis=lambda: NOW * 1000)
     other = call([full(MaHoSo=number, NgayKetThucXuLy=status_time, MaTTHC="1.000009")])
     await folder.take([Message(3, 1, stored * 1000, UNIT.encode(), other)])
     letters = await deadletters.undone(database)

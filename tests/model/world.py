@@ -190,7 +190,7 @@ class World:
             Link(self.database),
             REGISTER,
             generation=GENERATION,
-            now=lambda: NOW,
+            millis=lambda: NOW * 1000,
             cache_dossiers=self.cache_dossiers,
         )
         return Worker(folder, dict(self.acknowledged))

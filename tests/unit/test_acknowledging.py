@@ -41,7 +41,7 @@ def message(offset: int, number: str = NUMBER) -> Message:
 
 
 def folder(store: MemoryStore) -> Folder:
-    return Folder(store, SmallRegister(), generation=1, now=lambda: 1_704_067_200)
+    return Folder(store, SmallRegister(), generation=1, millis=lambda: 1_704_067_200 * 1000)
 
 
 @pytest.fixture

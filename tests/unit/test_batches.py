@@ -52,7 +52,7 @@ class Counting(MemoryStore):
 
 
 def folder(store: MemoryStore, cache: int = 1_000) -> Folder:
-    return Folder(store, SmallRegister(), generation=1, now=lambda: NOW, cache_dossiers=cache)
+    return Folder(store, SmallRegister(), generation=1, millis=lambda: NOW * 1000, cache_dossiers=cache)
 
 
 async def test_a_store_that_is_away_is_waited_for_and_then_everything_is_there() -> None:
@@ -175,9 +175,7 @@ async def test_a_repair_writes_the_tallies_of_the_stored_dossiers() -> None:
 
 
 async def test_a_canary_tells_how_long_it_took_until_it_was_durable() -> None:
-    folding = Folder(
-        MemoryStore(), SmallRegister(), generation=1, now=lambda: NOW, millis=lambda: NOW * 1000 + 310
-    )
+    folding = Folder(MemoryStore(), SmallRegister(), generation=1, millis=lambda: NOW * 1000 + 310)
     sent = {0: NOW * 1000, 3: NOW * 1000 + 900}
     await folding.take([Message(partition, 0, at, *CANARY) for partition, at in sent.items()])
     assert folding.delays == {0: 0.31, 3: 0.0}

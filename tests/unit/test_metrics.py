@@ -74,7 +74,7 @@ async def worker() -> Numbers:
     app.buffer = Buffer(Limits())
     app.folding = asyncio.Lock()
     app.own_tasks = {}
-    folder = Folder(Troubled(), SmallRegister(), generation=1, now=lambda: NOON, cache_dossiers=1)
+    folder = Folder(Troubled(), SmallRegister(), generation=1, millis=lambda: NOON * 1000, cache_dossiers=1)
     app.folder = folder
     calls = [
         call([full(), full(MaHoSo=OLDER)]),
@@ -181,7 +181,7 @@ def test_whatever_a_worker_counts_is_in_the_catalogue(own: Numbers) -> None:
 
 
 async def test_a_batch_is_counted_under_the_power_of_ten_that_it_fits_in() -> None:
-    folder = Folder(MemoryStore(), SmallRegister(), generation=1, now=lambda: NOON)
+    folder = Folder(MemoryStore(), SmallRegister(), generation=1, millis=lambda: NOON * 1000)
     for size in (1, 10, 11, 100, 101):
         await folder.take([Message(0, offset, NOON * 1000, *CANARY) for offset in range(size)])
     sizes = {name: count for name, count in folder.counts.items() if name.startswith("batches_")}
