@@ -74,13 +74,12 @@ async def _audited(database: Any) -> dict[str, Any]:
                     break
             rows += [_row(key, one, key in flying) for key, one in sorted(found.items())]
             progress(len(rows), len(listed))
-    known = [row for row, _ in listed]
     return {
         "cohorts": len(rows),
         "dossiers": sum(row["dossiers"] for row in rows),
         "in_flight": sum(row["state"] == "in_flight" for row in rows),
         "disagreements": sum(row["state"] == "differs" for row in rows),
-        "found_before": sum(row.found for row in known),
+        "found_before": await audits.found(),
         "rows": rows,
     }
 

@@ -19,31 +19,20 @@ class Audits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def cohorts(self) -> list[tuple[Checked, int]]:
-        """Every cohort with dossiers or tallies, longest unchecked first: what is known of it, its size."""
+    async def cohorts(self) -> list[tuple[CohortKey, int]]:
+        """Every cohort with dossiers or tallies, and how many dossiers it has; longest unchecked first."""
         rows = await self._database.rows(
-            "SELECT toString(c.unit) AS unit, c.cohort AS cohort, c.dossiers AS dossiers, "
-            "toUInt32(a.checked_at) AS checked_at, a.wrong AS wrong, a.found AS found, "
-            "toUInt32(a.found_at) AS found_at, toUInt32(a.repaired_at) AS repaired_at FROM ("
+            "SELECT toString(c.unit) AS unit, c.cohort AS cohort, c.dossiers AS dossiers FROM ("
             "SELECT unit, cohort, sum(one) AS dossiers FROM (SELECT unit, cohort, 1 AS one FROM dossiers "
             "UNION ALL SELECT DISTINCT unit, cohort, 0 AS one FROM tallies) GROUP BY unit, cohort) AS c "
             "LEFT JOIN (SELECT * FROM audits FINAL) AS a ON a.unit = c.unit AND a.cohort = c.cohort "
-            "ORDER BY checked_at, unit, cohort"
+            "ORDER BY a.checked_at, unit, cohort"
         )
-        return [
-            (
-                Checked(
-                    CohortKey(row["unit"], row["cohort"]),
-                    row["checked_at"],
-                    row["wrong"],
-                    row["found"],
-                    row["found_at"],
-                    row["repaired_at"],
-                ),
-                row["dossiers"],
-            )
-            for row in rows
-        ]
+        return [(CohortKey(row["unit"], row["cohort"]), row["dossiers"]) for row in rows]
+
+    async def found(self) -> int:
+        """How many disagreements were ever found, in all cohorts."""
+        return int(await self._database.value("SELECT sum(found) FROM audits FINAL"))
 
     async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
         """What earlier audits found of these cohorts, whoever made them."""

@@ -33,7 +33,7 @@ _IDLE_SECONDS: Final = 10.0
 class AuditStore(Protocol):
     """Where tallies and dossiers are held against each other. Each call raises `Retry` or `Fatal`."""
 
-    async def cohorts(self) -> Sequence[tuple[Checked, int]]:
+    async def cohorts(self) -> Sequence[tuple[CohortKey, int]]:
         """Every cohort, longest unchecked first, and how many dossiers it has."""
 
     async def known(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Checked]:
@@ -145,7 +145,7 @@ class Auditor:
         own = self._app.buffer.durable
         listed = await self._store.cohorts()
         # One by one: what is own may change before a cohort's turn comes.
-        waiting = (row.key for row, _ in listed if partition_of(row.key.unit, self._partitions) in own)
+        waiting = (key for key, _ in listed if partition_of(key.unit, self._partitions) in own)
         while not self._app.should_stop:
             # Half and half: a stream that never rests must not starve what nobody writes to.
             keys = _taken(self._folder.written, _COHORTS // 2)
@@ -162,12 +162,12 @@ def _taken(written: dict[CohortKey, int], most: int) -> list[CohortKey]:
     return keys
 
 
-def slices(cohorts: Iterable[tuple[Checked, int]], dossiers: int = 200_000) -> Iterable[list[CohortKey]]:
+def slices(cohorts: Iterable[tuple[CohortKey, int]], dossiers: int = 200_000) -> Iterable[list[CohortKey]]:
     """All cohorts, so many at once as have about so many dossiers together."""
     some: list[CohortKey] = []
     held = 0
-    for row, count in cohorts:
-        some.append(row.key)
+    for key, count in cohorts:
+        some.append(key)
         held += count
         if held >= dossiers or len(some) >= 5_000:
             yield some

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rates.cohort import CohortKey
-from rates.effects import Checked, Compared, Reached, TallyRow, version
+from rates.effects import Compared, Reached, TallyRow, version
 from sinks.audits import Audits
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
@@ -226,8 +226,8 @@ class Listed(Audits):
         super().__init__(database)
         self.app, self.most, self.asked = app, most, list[CohortKey]()
 
-    async def cohorts(self) -> Sequence[tuple[Checked, int]]:
-        return [(Checked(CohortKey(f"H18.{n}", 202310), checked_at=n), 1) for n in range(10, 30)]
+    async def cohorts(self) -> Sequence[tuple[CohortKey, int]]:
+        return [(CohortKey(f"H18.{n}", 202310), 1) for n in range(10, 30)]
 
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
         self.asked += keys

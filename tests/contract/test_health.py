@@ -64,7 +64,7 @@ class Switched(MemoryStore):
 
 
 class NoAudits:
-    async def cohorts(self) -> Sequence[tuple[Checked, int]]:
+    async def cohorts(self) -> Sequence[tuple[CohortKey, int]]:
         return []
 
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:

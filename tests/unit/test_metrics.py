@@ -51,8 +51,8 @@ class Suspect:
 
     keys = tuple(CohortKey(UNIT, 202310 + month) for month in range(3))
 
-    async def cohorts(self) -> Sequence[tuple[Checked, int]]:
-        return [(Checked(key), 1) for key in self.keys]
+    async def cohorts(self) -> Sequence[tuple[CohortKey, int]]:
+        return [(key, 1) for key in self.keys]
 
     async def compare(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Compared]:
         wrong = [Difference(Cell(0, 0, 1), "received", 0, 1)]
