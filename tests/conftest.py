@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import broker
+from producers import topics
 from tests.support.stack import Stack, running
 
 
@@ -32,6 +33,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Kafka broker, host:port."""
     with broker.running(tmp_path_factory.mktemp("broker")) as running_broker:
         yield running_broker.address
+
+
+@pytest.fixture
+def topic(kafka: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A topic of the test's own."""
+    name = request.node.name.split("[")[0][:200]
+    topics.create(kafka, name)
+    yield name
+    topics.delete(kafka, name)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The intake on a real broker: who may send what, and what arrives of it."""
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from producers import eventlog, senders, topics
+from producers import eventlog, senders
 from producers.portal import Declined, admit
 from producers.publish import publish
 from rates.failures import Fatal
@@ -23,21 +22,13 @@ from tests.support.intake import (
     REGISTER,
     TODAY,
     TOKEN,
-    arrived,
     numbers,
     said,
     sending,
 )
+from tests.support.topic import arrived
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def topic(kafka: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.node.name.split("[")[0][:200]
-    topics.create(kafka, name)
-    yield name
-    topics.delete(kafka, name)
 
 
 async def test_what_is_taken_is_on_kafka_by_unit_stamped_with_its_receipt(kafka: str, topic: str) -> None:

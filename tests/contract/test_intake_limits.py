@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
 
@@ -16,17 +16,10 @@ from producers import topics
 from producers.portal import Limits
 from rates.wire import MAX_BYTES
 from tests.support.calls import NUMBER, UNIT, call, full
-from tests.support.intake import BEARER, OTHER_TOKEN, TOKEN, arrived, numbers, said, sending, taken_again
+from tests.support.intake import BEARER, OTHER_TOKEN, TOKEN, numbers, said, sending, taken_again
+from tests.support.topic import arrived
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def topic(kafka: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.node.name.split("[")[0][:200]
-    topics.create(kafka, name)
-    yield name
-    topics.delete(kafka, name)
 
 
 async def test_what_is_too_large_is_refused_however_it_is_wrapped(kafka: str, topic: str) -> None:

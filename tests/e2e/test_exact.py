@@ -9,19 +9,17 @@ import signal
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kafka import KafkaProducer
 
-from rates.tallies import BIT, SYSTEMS
-from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, POPULATION_DATABASE, RESULT_REQUIRED
 from sinks.client import connect
 from tests.fuzz.pipeline import pipeline_inputs
 from tests.recount.junk import junk
 from tests.recount.recount import Recount, read_log, recount, recount_messages
 from tests.recount.worlds import world
 from tests.support.stack import Stack
+from tests.support.stored import DOSSIERS, state
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.stack
@@ -87,44 +85,17 @@ def test_groups_pool_counts_in_a_period(stack: Stack, recounted: Recount, by: tu
 
 async def test_every_dossier_is_stored_as_recounted(stack: Stack, recounted: Recount) -> None:
     async with connect(stack.address("clickhouse"), "motcua") as database:
-        rows = await database.rows(
-            "SELECT number, toString(unit) AS unit, status, record_status, "
-            "toUInt32(d.record_time) AS record_time, progress_status, "
-            "toUInt32(d.progress_time) AS progress_time, toUInt32(d.received) AS received, "
-            "toUInt32(d.completed) AS completed, toUInt32(d.due) AS due, facts, system, mask "
-            "FROM dossiers AS d FINAL"
-        )
-    stored = {row["number"]: _state(row) for row in rows}
+        rows = await database.rows(DOSSIERS)
+    stored = {row["number"]: state(row) for row in rows}
     expected = recounted.states()
     assert stored.keys() == expected.keys()
     differences = [
         (number, name, value, expected[number].get(name))
-        for number, state in stored.items()
-        for name, value in state.items()
+        for number, found in stored.items()
+        for name, value in found.items()
         if value != expected[number].get(name)
     ]
     assert differences == []
-
-
-def _state(row: dict[str, Any]) -> dict[str, object]:
-    progress = (row["progress_time"], row["progress_status"]) if row["progress_status"] else None
-    counts = bool(row["mask"] >> BIT["received"] & 1)
-    state = {"unit": row["unit"], "status": row["status"] or None, "progress": progress, "counts": counts}
-    if not row["record_status"]:
-        return state
-    return state | {
-        "record_status": row["record_status"],
-        "record_time": row["record_time"] or None,
-        "received": row["received"] or None,
-        "completed": row["completed"] or None,
-        "due": row["due"] or None,
-        "system": SYSTEMS[row["system"]],
-        "result_required": bool(row["facts"] & RESULT_REQUIRED),
-        "e_result": bool(row["facts"] & E_RESULT),
-        "e_result_clean": bool(row["facts"] & E_RESULT_CLEAN),
-        "digitised": bool(row["facts"] & DIGITISED),
-        "population": bool(row["facts"] & POPULATION_DATABASE),
-    }
 
 
 async def test_everything_refused_is_a_dead_letter_with_its_reason(stack: Stack, recounted: Recount) -> None:

@@ -5,30 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from infra.local import broker
 from producers import eventlog, topics
 from producers.eventlog import Position, Unreadable
 from producers.publish import publish
 from rates.failures import Fatal, Retry
+from tests.support.topic import arrived
 
 pytestmark = pytest.mark.stack
 AT = "2026-01-05T09:30:00.9+07:00"
 AT_MS = 1_767_580_200_000
-
-
-@pytest.fixture
-def topic(kafka: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = request.node.name.split("[")[0][:200]
-    topics.create(kafka, name)
-    yield name
-    topics.delete(kafka, name)
 
 
 def call(units: list[str], sender: str = "H18", **fields: object) -> dict[str, Any]:
@@ -42,24 +33,6 @@ def call(units: list[str], sender: str = "H18", **fields: object) -> dict[str, A
         "data": records,
         "session": "secret",
     }
-
-
-def arrived(kafka: str, topic: str) -> list[Any]:
-    """Every message of a topic, partition by partition, each in its order."""
-    with contextlib.closing(
-        KafkaConsumer(bootstrap_servers=kafka, max_partition_fetch_bytes=1 << 25)
-    ) as consumer:
-        partitions = [
-            TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
-        ends = consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        found: list[Any] = []
-        while len(found) < sum(ends.values()):
-            for messages in consumer.poll(timeout_ms=1_000).values():
-                found += messages
-    return sorted(found, key=lambda message: (message.partition, message.offset))
 
 
 def test_a_topic_is_made_once_and_one_made_anew_has_another_id(kafka: str) -> None:

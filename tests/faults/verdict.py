@@ -22,11 +22,11 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from rates.tallies import BIT, SYSTEMS
-from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, POPULATION_DATABASE, RESULT_REQUIRED
+from rates.tallies import BIT
 from sinks.client import Database, connect
 from tests.recount.recount import Recount, recount_messages
 from tests.recount.register import SHIPPED, register_in
+from tests.support.stored import DOSSIERS, state
 
 GROUPS: Final = ("unit", "body", "day", "month", "system")
 SLICES: Final = 16
@@ -125,13 +125,7 @@ def _key(row: Mapping[str, Any]) -> tuple[object, ...]:
 async def compare_dossiers(database: Database, expected: Recount, found: Found) -> None:
     missing = set(expected.dossiers)
     for part in range(SLICES):
-        rows = await database.rows(
-            "SELECT number, toString(unit) AS unit, status, record_status, "
-            "toUInt32(d.record_time) AS record_time, progress_status, "
-            "toUInt32(d.progress_time) AS progress_time, toUInt32(d.received) AS received, "
-            "toUInt32(d.completed) AS completed, toUInt32(d.due) AS due, facts, system, mask "
-            f"FROM dossiers AS d FINAL WHERE cityHash64(number) % {SLICES} = {part}"
-        )
+        rows = await database.rows(f"{DOSSIERS} WHERE cityHash64(number) % {SLICES} = {part}")
         seen: set[str] = set()
         for row in rows:
             number = row["number"]
@@ -141,7 +135,7 @@ async def compare_dossiers(database: Database, expected: Recount, found: Found) 
             elif dossier is None:
                 found.add("dossiers from nowhere", number)
             else:
-                right, shown = expected._state(dossier), _state(row)
+                right, shown = expected._state(dossier), state(row)
                 wrong = {n: (v, right.get(n)) for n, v in shown.items() if v != right.get(n)}
                 if wrong:
                     found.add("wrong dossiers", f"{number}: {wrong}")
@@ -149,27 +143,6 @@ async def compare_dossiers(database: Database, expected: Recount, found: Found) 
         missing -= seen
     for number in missing:
         found.add("lost dossiers", number)
-
-
-def _state(row: Mapping[str, Any]) -> dict[str, object]:
-    progress = (row["progress_time"], row["progress_status"]) if row["progress_status"] else None
-    counts = bool(row["mask"] >> BIT["received"] & 1)
-    state = {"unit": row["unit"], "status": row["status"] or None, "progress": progress, "counts": counts}
-    if not row["record_status"]:
-        return state
-    return state | {
-        "record_status": row["record_status"],
-        "record_time": row["record_time"] or None,
-        "received": row["received"] or None,
-        "completed": row["completed"] or None,
-        "due": row["due"] or None,
-        "system": SYSTEMS[row["system"]],
-        "result_required": bool(row["facts"] & RESULT_REQUIRED),
-        "e_result": bool(row["facts"] & E_RESULT),
-        "e_result_clean": bool(row["facts"] & E_RESULT_CLEAN),
-        "digitised": bool(row["facts"] & DIGITISED),
-        "population": bool(row["facts"] & POPULATION_DATABASE),
-    }
 
 
 async def compare_letters(database: Database, expected: Recount, found: Found) -> int:

@@ -1,7 +1,6 @@
 """An intake on a real broker, in the test's own loop, and two bodies that may send to it."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +8,6 @@ from typing import Any
 
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
-from kafka import KafkaConsumer, TopicPartition
 
 from producers import senders
 from producers.outlet import Outlet
@@ -52,22 +50,6 @@ async def said(answer: ClientResponse) -> dict[str, Any]:
     assert document["error_code"] == ("0" if answer.status == 200 else str(answer.status))
     assert bool(document.get("next")) == bool(document.get("next_en")) == (answer.status != 200)
     return dict(document)
-
-
-def arrived(kafka: str, topic: str) -> list[Any]:
-    """Every message of a topic, in no order but each partition's own."""
-    with contextlib.closing(
-        KafkaConsumer(bootstrap_servers=kafka, max_partition_fetch_bytes=1 << 25)
-    ) as consumer:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        ends = consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        found: list[Any] = []
-        while len(found) < sum(ends.values()):
-            for messages in consumer.poll(timeout_ms=1_000).values():
-                found += messages
-    return found
 
 
 def numbers(messages: list[Any]) -> list[str]:
