@@ -11,12 +11,12 @@ from typing import Any, Final
 from rates.calendar import Calendar
 from rates.freshness import Activity, Office, Pipe, office, pipe
 from rates.register import Register
+from rates.sheets import day_number
 
 DELAY_HOLDS: Final = 600
 """Seconds for which a canary's delay is worth telling."""
 MOST_NAMED: Final = 300
 EVERYBODY: Final = "*"
-_EPOCH: Final = date(1970, 1, 1)
 
 
 def pipe_of(row: Mapping[str, Any], *, canary_seconds: float, now: int, moving: bool = False) -> Pipe:
@@ -83,4 +83,4 @@ def _known(value: Any) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _day(text: str) -> int:
-    return (date.fromisoformat(text) - _EPOCH).days
+    return day_number(date.fromisoformat(text))

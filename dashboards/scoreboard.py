@@ -23,6 +23,7 @@ from dashboards.panels import SCOREBOARD_BODIES, SCOREBOARD_UNITS, Panel
 from dashboards.reading import Reader
 from rates.definitions import definition
 from rates.register import Register
+from rates.sheets import day_number
 
 FIRST: Final = "2023-01-01"
 LAST: Final = "2023-09-30"
@@ -283,7 +284,7 @@ def figures(
     bodies: Iterable[Mapping[str, Any]], units: Iterable[Mapping[str, Any]], register: Register
 ) -> list[Figure]:
     """The figures, from the answers of the two panels of `SOURCES`."""
-    day = (date.fromisoformat(LAST) - date(1970, 1, 1)).days
+    day = day_number(date.fromisoformat(LAST))
     report = Report(
         ministries=frozenset(register.bodies(day, "ministry")),
         localities=frozenset(register.bodies(day, "province")),

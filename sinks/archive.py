@@ -121,7 +121,7 @@ class Writer:
 
 @contextmanager
 def written(path: Path) -> Iterator[Writer]:
-    """Writes a backup beside its final name; `complete` gives it that name. Raises OSError."""
+    """Writes a backup beside its final name, which it gets once it reads back. Raises OSError, Damaged."""
     partial = path.with_name(f"{path.name}.partial")
     file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:

@@ -38,12 +38,12 @@ from rates.definitions import FORMS, Definition
 from rates.failures import Fatal, Retry
 from rates.freshness import Office, Pipe
 from rates.register import BODY_LEVELS, Register, RegisterError
+from rates.sheets import day_number
 from rates.wire import day_of
 
 log = structlog.get_logger("page")
 
 _REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit"}
-_EPOCH: Final = date(1970, 1, 1)
 
 ONLY: Final = web.RequestKey("only", str)
 """The one body that the reader of a request may read, "" for all: the door puts it there."""
@@ -420,7 +420,7 @@ def _slice(question: Asked) -> dict[str, object]:
 
 
 def _since_1970(text: str) -> int:
-    return (date.fromisoformat(text) - _EPOCH).days
+    return day_number(date.fromisoformat(text))
 
 
 def _question(identifier: str, lang: Lang) -> str:
