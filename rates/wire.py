@@ -14,6 +14,7 @@ Sources: the calls and fields, Government Office synchronisation interface as im
 import json
 import re
 from calendar import timegm
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -134,13 +135,28 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
-def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Senders) -> Decoded:
+def is_utf8(value: bytes) -> bool:
+    """Whether bytes are UTF-8."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def decode(
+    value: bytes | None,
+    key: bytes | None,
+    received_at: int,
+    senders: Senders,
+    utf8: Callable[[bytes], bool] = is_utf8,
+) -> Decoded:
     """One Kafka message → its events and its rejections, in the order of its records.
 
     `key` is the message's key (the unit), `received_at` its timestamp in seconds since 1970 UTC: a time
-    that lies more than a day after it counts as empty, due dates apart.
+    that lies more than a day after it counts as empty, due dates apart. `utf8` may be a faster `is_utf8`.
     """
-    call = _parse(value or b"")
+    call = _parse(value or b"", utf8)
     if isinstance(call, Rejection):
         return [], [call]
     progress = call.service == PROGRESS_SERVICE
@@ -149,26 +165,29 @@ def decode(value: bytes | None, key: bytes | None, received_at: int, senders: Se
     latest = received_at + DAY
     events: list[Event] = []
     rejections: list[Rejection] = []
-    may_send = senders.may_send
+    expected = unit_of_key if unit_of(unit_of_key) == unit_of_key else None
+    begin = f"{expected}-"
+    allowed = expected is not None and senders.may_send(sender, expected)
+    read = _progress if progress else _full
     for index, record in enumerate(call.data or ()):
         if record is None:
             rejections.append(Rejection(index, Reason.BAD_FIELD, "data", "the record is not an object"))
             continue
         number = record.MaHoSo or ""
-        unit = unit_of(number)
+        unit = expected if number.startswith(begin) else unit_of(number)
         if unit is None:
             detail = f"{number[:80]!r} does not begin with the code of a unit"
             rejections.append(Rejection(index, Reason.BAD_NUMBER, "MaHoSo", detail))
             continue
-        if unit != unit_of_key or not may_send(sender, unit):
+        if unit != expected or not allowed:
             detail = (
                 f"{sender[:40]!r} may not send for {unit}"
-                if unit == unit_of_key
+                if unit == expected
                 else f"{unit} under the key {unit_of_key[:40]!r}"
             )
             rejections.append(Rejection(index, Reason.WRONG_UNIT, "madonvi", detail, unit))
             continue
-        event = (_progress if progress else _full)(record, number, unit, index, latest)
+        event = read(record, number, unit, index, latest)
         if isinstance(event, Rejection):
             rejections.append(event)
         else:
@@ -193,19 +212,17 @@ def _is_unit(text: str) -> bool:
     return UNIT.fullmatch(text) is not None
 
 
-def strict(value: bytes) -> bool:
+def strict(value: bytes, utf8: Callable[[bytes], bool] = is_utf8) -> bool:
     """Whether bytes are UTF-8 and hold no lone surrogate escape: the decoder checks neither."""
-    try:
-        value.decode()
-    except UnicodeDecodeError:
+    if not (value.isascii() or utf8(value)):
         return False
-    return _SURROGATE.search(value) is None or _paired(value)
+    return b"\\" not in value or _SURROGATE.search(value) is None or _paired(value)
 
 
-def _parse(value: bytes) -> "Call | _LooseCall | Rejection":
+def _parse(value: bytes, utf8: Callable[[bytes], bool]) -> "Call | _LooseCall | Rejection":
     if len(value) > MAX_BYTES:
         return _message(Reason.TOO_LARGE, value, f"more than {MAX_BYTES} bytes")
-    if not strict(value):
+    if not strict(value, utf8):
         return _message(Reason.NOT_JSON, value, "not UTF-8, or the escape of half a surrogate pair")
     call: Call | _LooseCall | None
     try:
@@ -386,20 +403,31 @@ def _supplement(record: Record, latest: int) -> int:
 
 def _facts(record: Record) -> int:
     facts = 0
-    links = [
-        link.DuongDanTepTinKetQua for link in record.DanhSachGiayToKetQua or () if link.DuongDanTepTinKetQua
-    ]
-    if links:
-        # A result that points at one of the dossier's own input papers was never issued (domain: G2).
-        handed_in = {paper.DuongDanTaiTepTin for paper in record.TaiLieuNop or ()}
-        clean = any(link not in handed_in for link in links)
-        facts = E_RESULT | E_RESULT_CLEAN if clean else E_RESULT
-    if record.HoSoCoThanhPhanSoHoa == "1" or any(paper.DuocSoHoa == "1" for paper in record.TaiLieuNop or ()):
+    papers = record.TaiLieuNop or ()
+    links = None
+    for result in record.DanhSachGiayToKetQua or ():
+        if result.DuongDanTepTinKetQua:
+            facts = E_RESULT
+            # A result that points at one of the dossier's own input papers was never issued (domain: G2).
+            if links is None:
+                links = {paper.DuongDanTaiTepTin for paper in papers}
+            if result.DuongDanTepTinKetQua not in links:
+                facts = E_RESULT | E_RESULT_CLEAN
+                break
+    if record.HoSoCoThanhPhanSoHoa == "1":
         facts |= DIGITISED
-    if record.TaiKhoanDuocXacThucVoiVNeID == "1" or any(
-        database.MaCSDL in ("1", "7") for database in record.DSKetNoiCSDL or ()
-    ):
+    else:
+        for paper in papers:
+            if paper.DuocSoHoa == "1":
+                facts |= DIGITISED
+                break
+    if record.TaiKhoanDuocXacThucVoiVNeID == "1":
         facts |= POPULATION_DATABASE
+    else:
+        for database in record.DSKetNoiCSDL or ():
+            if database.MaCSDL in ("1", "7"):
+                facts |= POPULATION_DATABASE
+                break
     return facts
 
 
@@ -412,26 +440,47 @@ def instant(text: str | None, latest: int = 1 << 40) -> int:
 
     0 where it names no real instant in 2000–2099, or one after `latest`.
     """
-    if not text or len(text) not in (8, 14) or not text.isascii() or not text.isdigit():
+    if not text:
         return 0
-    time = _midnight(text[:8])
-    if time and len(text) == 14:
-        hour, minute, second = int(text[8:10]), int(text[10:12]), int(text[12:])
+    time = _MIDNIGHTS[text[:8]] + _CLOCK[text[8:]]
+    return time if 0 < time <= latest else 0
+
+
+_NEVER: Final = -(1 << 60)
+_DIGITS: Final = frozenset("0123456789")
+
+
+class _Midnights(dict[str, int]):
+    """The local midnight of each date, `yyyyMMdd`; `_NEVER` of what is none in 2000–2099."""
+
+    def __missing__(self, date: str) -> int:
+        if len(date) != 8 or not _DIGITS.issuperset(date):
+            return _NEVER
+        year, month, day = int(date[:4]), int(date[4:6]), int(date[6:])
+        if not 2000 <= year <= 2099 or not 1 <= month <= 12:
+            return _NEVER
+        leap = year % 4 == 0
+        if not 1 <= day <= (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]:
+            return _NEVER
+        self[date] = timegm((year, month, day, 0, 0, 0)) - LOCAL
+        return self[date]
+
+
+class _Clock(dict[str, int]):
+    """The second of the day of each time, `HHmmss` or nothing at all; `_NEVER` of what is none."""
+
+    def __missing__(self, text: str) -> int:
+        if len(text) != 6 or not _DIGITS.issuperset(text):
+            return _NEVER
+        hour, minute, second = int(text[:2]), int(text[2:4]), int(text[4:])
         if hour > 23 or minute > 59 or second > 59:
-            return 0
-        time += hour * 3600 + minute * 60 + second
-    return time if time <= latest else 0
+            return _NEVER
+        self[text] = hour * 3600 + minute * 60 + second
+        return self[text]
 
 
-@lru_cache(maxsize=65_536)
-def _midnight(date: str) -> int:
-    year, month, day = int(date[:4]), int(date[4:6]), int(date[6:])
-    if not 2000 <= year <= 2099 or not 1 <= month <= 12:
-        return 0
-    leap = year % 4 == 0
-    if not 1 <= day <= (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]:
-        return 0
-    return timegm((year, month, day, 0, 0, 0)) - LOCAL
+_MIDNIGHTS: Final = _Midnights()
+_CLOCK: Final = _Clock({"": 0})
 
 
 def closing(time: int) -> int:
