@@ -5,6 +5,7 @@ the system about. Nothing outlives the bench, even one that is killed.
 """
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
@@ -29,15 +30,20 @@ class Stack(NamedTuple):
 
 
 @contextmanager
-def running(**settings: object) -> Iterator[Stack]:
-    """A migrated stack without a worker. `settings` are motcua's, `cache_dossiers=…` and the like."""
+def running(engine: Path | None = None, **settings: object) -> Iterator[Stack]:
+    """A migrated stack without a worker. `settings` are motcua's, `cache_dossiers=…` and the like.
+
+    `engine`: a data directory whose copy the engine begins with.
+    """
     with TemporaryDirectory(prefix="motcua-bench-") as folder, ExitStack() as processes:
         data = Path(folder)
+        if engine is not None:
+            shutil.copytree(engine, data / "engine")
         kafka, address = processes.enter_context(_broker(data))
-        engine, url = processes.enter_context(_engine(data))
+        serving, url = processes.enter_context(_engine(data))
         found = Settings.model_validate({**settings, "data_dir": data, "kafka": address, "clickhouse": url})
         asyncio.run(prepare(found, say))
-        yield Stack(found, {"broker": kafka, "engine": engine})
+        yield Stack(found, {"broker": kafka, "engine": serving})
 
 
 def say(line: str) -> None:
@@ -67,7 +73,7 @@ def _broker(data: Path) -> Iterator[tuple[int, str]]:
         process = subprocess.Popen(lifeline.tied(prepared.command), stdout=log, stderr=log, text=True)
         with ended(process):
             deadline = time.monotonic() + _START_SECONDS
-            while not asyncio.run(prepared.ready()):
+            while broker.topics(prepared.address) is None:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(
                         f"no broker: {(data / 'broker.log').read_text(errors='replace')[-2000:]}"
