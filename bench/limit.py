@@ -46,7 +46,7 @@ def main(brokers: str, topic: str, messages: int) -> None:
     answer = {
         "received": len(latest),
         "e_result": sum(result for _, _, result in latest.values()),
-        "done": sum(status in ("9", "10") for _, status, _ in latest.values()),
+        "done": sum(status in ("7", "9", "10") for _, status, _ in latest.values()),
     }
     print(json.dumps({"seconds": seconds, "answer": answer}))
 

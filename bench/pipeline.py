@@ -11,7 +11,8 @@ import sys
 from typing import Any
 
 from bench import replay, world
-from bench.stack import Stack, running, say
+from bench.stack import running, say
+from motcua.settings import Settings
 
 RECORDS = 2_000_000
 
@@ -31,15 +32,14 @@ def run(records: int, workers: int) -> dict[str, Any]:
     with running() as stack:
         filled = replay.fill(stack.settings, world.calls(records))
         say(f"filled with {records:,} records in {filled.messages:,} messages in {filled.seconds:.0f} s")
-        bound = limit(stack, filled, records)
+        bound = limit(stack.settings, filled, records)
         found = replay.run(stack, filled, workers)
         answer = asyncio.run(replay.answer(stack.settings))
     return compared(replay.figures(records, filled, found), answer, bound)
 
 
-def limit(stack: Stack, filled: replay.Filled, records: int) -> dict[str, Any]:
+def limit(settings: Settings, filled: replay.Filled, records: int) -> dict[str, Any]:
     """The rate and the answer of the limit."""
-    settings = stack.settings
     command = [sys.executable, "-m", "bench.limit", settings.kafka, settings.topic, str(filled.messages)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     said = json.loads(done.stdout)
