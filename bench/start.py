@@ -32,7 +32,15 @@ _CALL: Final = {
         "madonvi": "H18.21",
         "isUpdating": "True",
         "data": [
-            {"MaHoSo": "H18.21-260105-0001", "TrangThaiHoSo": "1", "NgayTiepNhan": "20260105080000"},
+            {
+                "MaHoSo": "H18.21-260102-0001",
+                "TrangThaiHoSo": "9",
+                "MaTTHC": "1.000001",
+                "MaLinhVuc": "",
+                "NgayTiepNhan": "20260102080000",
+                "NgayHenTra": "20260110170000",
+                "NgayKetThucXuLy": "20260105090000",
+            }
         ],
     },
 }

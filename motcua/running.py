@@ -29,12 +29,12 @@ def up(
     ] = None,
 ) -> None:
     """Start the embedded stack: a real Kafka broker, the real ClickHouse engine, a worker and the page."""
-    from infra.local import jars, stack
+    from infra.local import broker, stack
 
     given["workers"] = workers
     found = settings()
     if detach:
-        jars.fetch(say)
+        broker.fetch(say)
         command = [sys.executable, "-m", "motcua", *argv(found), "up", "--workers", str(found.workers)]
         raise typer.Exit(stack.detach(found.data_dir, command))
     raise typer.Exit(stack.up(found.data_dir, lambda: _parts(found), stamp=clock.stamp))

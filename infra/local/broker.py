@@ -11,38 +11,20 @@ a wrong clock is for the worker to judge), committed offsets do not expire. Topi
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import jars, lifeline, ports
+from infra.local import first_start, jars, lifeline, ports
+from infra.local.broker_settings import properties
+from infra.local.first_start import Kept, last_words
 from infra.local.trouble import Away, Trouble
-
-LARGEST_MESSAGE = 16 * 1024 * 1024
-_FOR_EVER = 2**63 - 1
-_JAVA_OPTIONS = (
-    "-Xms64m",
-    "-Xmx512m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    # A broker that lives on after it could not keep a message is worse than one that is started again.
-    "-XX:+ExitOnOutOfMemoryError",
-    "-Djava.awt.headless=true",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    # Each warns once at every ordinary start or stop.
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=error",
-    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +34,7 @@ class Broker:
     address: str
     controller: str
     command: tuple[str, ...]
-    java: tuple[str, ...]
+    kept: Kept
     home: Path
 
     def format(self) -> None:
@@ -61,43 +43,42 @@ class Broker:
             return
         unfinished = self.home / "log.new"
         shutil.rmtree(unfinished, ignore_errors=True)
-        settings = self.home / "format.properties"
-        settings.write_text(_settings(self.address, self.controller, unfinished))
-        tool = [*self.java, "kafka.tools.StorageTool", "format", "-c", str(settings), "-t", _cluster_id()]
-        told = subprocess.run(tool, capture_output=True, text=True, check=False)
-        if told.returncode:
-            last = _last_words(told.stdout + told.stderr)
+        try:
+            self.kept.storage(unfinished)
+            unfinished.replace(self.home / "log")
+        except OSError as error:
             raise Away(
-                f"the broker's storage in {self.home} could not be made:\n  {last}\nthen run: motcua doctor"
-            )
-        unfinished.replace(self.home / "log")
-        settings.unlink()
+                f"the broker's storage in {self.home} could not be made: {error}. Make room or choose "
+                "another data directory with MOTCUA_DATA_DIR, then run: motcua doctor"
+            ) from error
 
     async def ready(self) -> bool:
+        """Whether it answers, for who does not hear what it says."""
         return await asyncio.to_thread(topics, self.address) is not None
+
+
+def fetch(say: Callable[[str], None]) -> Kept:
+    """All that is fetched and made once, for every broker of this machine. Raises Away."""
+    program = jars.java()
+    return first_start.kept(program, jars.fetch(say), say)
 
 
 def prepare(data_dir: Path, port: int = 0, *, say: Callable[[str], None]) -> Broker:
     """Finds Java, finds or fetches the jars, settles the port and writes the settings. Raises Trouble."""
-    program = jars.java()
-    folder = jars.fetch(say)
+    kept = fetch(say)
     home = data_dir.absolute() / "broker"
     home.mkdir(parents=True, exist_ok=True)
     address = f"{ports.HOST}:{ports.settle(data_dir, 'broker', port)}"
     controller = f"{ports.HOST}:{ports.settle(data_dir, 'controller')}"
     settings = home / "server.properties"
-    settings.write_text(_settings(address, controller, home / "log"))
-    java = (program.path, *_JAVA_OPTIONS, "-cp", f"{folder}/*")
-    return Broker(address, controller, (*java, "kafka.Kafka", str(settings)), java, home)
+    settings.write_text(properties(address, controller, home / "log"))
+    return Broker(address, controller, (*kept.java, first_start.MAIN, str(settings)), kept, home)
 
 
 def topics(address: str) -> tuple[str, ...] | None:
     """The broker's topics, or None when nothing that speaks Kafka answers there within two seconds."""
-    host, _, port = address.rpartition(":")
-    try:
-        # The client would try for two seconds, and leaves the refused socket to the garbage collector.
-        socket.create_connection((host, int(port)), timeout=2).close()
-    except OSError:
+    # The client would try for two seconds, and leaves the refused socket to the garbage collector.
+    if not ports.answers(address):
         return None
     # Here and not above: the import costs every command 0.1 s, and few of them ask.
     from kafka.admin import KafkaAdminClient
@@ -135,7 +116,7 @@ def running(data_dir: Path, port: int = 0, *, within: float = 60) -> Iterator[Br
         deadline = time.monotonic() + within
         while topics(broker.address) is None:
             if process.poll() is not None or time.monotonic() > deadline:
-                last = _last_words(log.read_text(errors="replace"))
+                last = last_words(log.read_text(errors="replace"))
                 raise Away(
                     f"the broker on {broker.address} did not start:\n  {last}\nthen run: motcua doctor"
                 )
@@ -148,63 +129,6 @@ def running(data_dir: Path, port: int = 0, *, within: float = 60) -> Iterator[Br
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _cluster_id() -> str:
-    # 16 bytes in base64; Kafka's own tools refuse one that looks like an option.
-    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        pass
-    return text
-
-
-def _settings(address: str, controller: str, log: Path) -> str:
-    settings: dict[str, object] = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{address}",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        # Voters by setting, not in the storage: there the controller's port would be kept for ever.
-        "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": log,
-        "auto.create.topics.enable": "false",
-        "offsets.topic.replication.factor": 1,
-        "offsets.topic.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.min.isr": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.num.partitions": 1,
-        "share.coordinator.state.topic.min.isr": 1,
-        "message.max.bytes": LARGEST_MESSAGE,
-        "replica.fetch.max.bytes": LARGEST_MESSAGE,
-        "replica.fetch.response.max.bytes": LARGEST_MESSAGE,
-        "fetch.max.bytes": 4 * LARGEST_MESSAGE,
-        "log.retention.ms": -1,
-        "log.retention.bytes": -1,
-        "offsets.retention.minutes": 2**31 - 1,
-        "log.message.timestamp.before.max.ms": _FOR_EVER,
-        "log.message.timestamp.after.max.ms": _FOR_EVER,
-        # By default a segment ends when its messages' times span a week: two years make thousands of files.
-        "log.roll.ms": _FOR_EVER,
-        "group.initial.rebalance.delay.ms": 0,
-        "group.min.session.timeout.ms": 1_000,
-        # After a SIGKILL the next start waits for the old session to end: 4 s instead of 11 to 14.
-        "broker.session.timeout.ms": 2_000,
-        "broker.heartbeat.interval.ms": 500,
-        "num.network.threads": 2,
-        "num.io.threads": 2,
-        "background.threads": 2,
-        "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,
-    }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-def _last_words(output: str) -> str:
-    # Of a Java stack trace the frames say the least.
-    said = [line for line in output.splitlines() if not line.lstrip().startswith(("at ", "... "))]
-    return "\n  ".join(said[-6:])
 
 
 def _to_stderr(text: str) -> None:
@@ -224,7 +148,7 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         if chosen.verb == "jars":
-            _to_stderr(f"the broker's jars: {jars.fetch(_to_stderr)}")
+            _to_stderr(f"the broker's jars: {fetch(_to_stderr).jars}")
         else:
             broker = prepare(chosen.data, chosen.port, say=_to_stderr)
             broker.format()

@@ -27,8 +27,11 @@ _THEN = "then run: motcua doctor"
 
 @dataclass(frozen=True, slots=True)
 class Java:
+    """`build` tells one Java from another."""
+
     path: str
     version: int
+    build: str
 
 
 def java() -> Java:
@@ -38,16 +41,26 @@ def java() -> Java:
     if path is None:
         where = f"JAVA_HOME ({home}) holds no bin/java" if home else "no java on PATH"
         raise Away(f"the broker needs Java {OLDEST_JAVA} or later and {where}: {INSTALL_JAVA}, {_THEN}")
-    told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
-    found = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
-    if told.returncode or found is None:
+    build = _build(path)
+    found = re.search(r'[vV][eE][rR][sS][iI][oO][nN](?: |=)"(?:1\.)?(\d+)', build)
+    if found is None:
         raise Away(f"{path} -version does not answer as Java does: {INSTALL_JAVA}, {_THEN}")
     version = int(found[1])
     if version < OLDEST_JAVA:
         raise Away(
             f"{path} is Java {version}, the broker needs {OLDEST_JAVA} or later: {INSTALL_JAVA}, {_THEN}"
         )
-    return Java(path, version)
+    return Java(path, version, build)
+
+
+def _build(path: str) -> str:
+    """Which Java it is, by the file that stands beside it; else by its own word, which takes a tenth of a
+    second."""
+    try:
+        return (Path(path).resolve().parents[1] / "release").read_text()
+    except (OSError, ValueError, IndexError):
+        told = subprocess.run([path, "-version"], capture_output=True, text=True, check=False)
+        return "" if told.returncode else told.stderr + told.stdout
 
 
 def maven() -> str:

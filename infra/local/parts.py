@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.local import broker, ports
+from infra.local.broker_settings import STARTED
 from infra.local.stack import Part
 
 
@@ -15,7 +16,7 @@ def broker_part(data_dir: Path, port: int = 0, *, say: Callable[[str], None]) ->
     return Part(
         name="broker",
         argv=prepared.command,
-        ready=prepared.ready,
+        ready=STARTED,
         address=prepared.address,
         announced={"kafka": prepared.address},
         before=prepared.format,

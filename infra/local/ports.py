@@ -50,6 +50,16 @@ def free(port: int) -> bool:
     return True
 
 
+def answers(address: str) -> bool:
+    """Whether something listens on HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def _choose(others: set[int]) -> int:
     for _ in range(1_000):
         port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST + 1)

@@ -15,6 +15,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import MessageSizeTooLargeError
 
 from infra.local import broker, jars, ports
+from infra.local.broker_settings import LARGEST_MESSAGE
 from infra.local.trouble import Away, WrongUse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,7 @@ def test_a_message_of_ten_megabytes_comes_back_whole(address: str) -> None:
 def test_a_message_above_sixteen_mebibytes_is_refused(address: str) -> None:
     make_topic(address, "too-large")
     with pytest.raises(MessageSizeTooLargeError):
-        send(address, "too-large", b"x" * (broker.LARGEST_MESSAGE + 1))
+        send(address, "too-large", b"x" * (LARGEST_MESSAGE + 1))
 
 
 @pytest.mark.stack
