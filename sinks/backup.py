@@ -14,7 +14,8 @@ A restore gathers its rows in a database of another name, `…_restoring`, holds
 and the tallies against the dossiers, and only then takes the place of the database that was there. While that
 other database exists, every command says so (`sinks.migrate.check`).
 
-Left out: tables that the program did not make, and rows that are kept for a time only (heartbeats).
+Left out: tables that the program did not make, sums that are derived (`sinks/rollups.py`), and rows that are
+kept for a time only (heartbeats).
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rates.failures import Fatal, Retry
-from sinks import archive, generations, migrate, reference
+from sinks import archive, generations, migrate, reference, rollups
 from sinks.archive import FORMAT, Applied, Archive, Manifest
 from sinks.client import Database
 
@@ -215,7 +216,7 @@ async def _tables(database: Database) -> list[Table]:
     tables = []
     made = _made()
     for row in found:
-        if row["name"] not in made:
+        if row["name"] not in made or row["name"] in rollups.TABLES:
             continue
         types = {column["name"]: column["type"] for column in columns if column["table"] == row["name"]}
         merged = row["engine"] != "MergeTree"

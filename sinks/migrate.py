@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.tallies import BASES, SYSTEMS, TALLIES
-from sinks import freshness, letters, watch
+from sinks import freshness, letters, rollups, watch
 from sinks.client import Database, strings, uints
 
 
@@ -185,6 +185,10 @@ def body(day: str) -> str:
     return f"if({known} != '', {known}, {successor})"
 
 
+_FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
+"""A row and its replacement share a partition; and a condition on the key alone can be asked before the merge."""
+
+
 def named(names: tuple[str, ...], index: str) -> str:
     """SQL for the name behind an index of `SYSTEMS` or `BASES`."""
     return f"[{', '.join(repr(name) for name in names)}][{index} + 1]"
@@ -195,9 +199,8 @@ def views() -> Iterator[str]:
     yield (
         "CREATE OR REPLACE VIEW counts AS SELECT "
         f"unit, {body('day')} AS body, {named(SYSTEMS, 't.system')} AS system, "
-        f"{named(BASES, 't.basis')} AS basis, day, formatDateTime(day, '%Y-%m') AS month, "
-        f"{', '.join(TALLIES)} FROM tallies AS t FINAL "
-        "SETTINGS do_not_merge_across_partitions_select_final = 1"
+        f"{named(BASES, 't.basis')} AS basis, t.basis AS basis_index, day, formatDateTime(day, '%Y-%m') AS month, "
+        f"{', '.join(TALLIES)} FROM tallies AS t FINAL SETTINGS {_FINAL}"
     )
     for definition in DEFINITIONS:
         yield _view(definition)
@@ -222,6 +225,7 @@ def views() -> Iterator[str]:
     )
     yield from watch.views(body("toDate(checked_at)"))
     yield from freshness.views(body("day"))
+    yield from rollups.views(body("day"))
 
 
 def _view(definition: Definition) -> str:
@@ -232,6 +236,5 @@ def _view(definition: Definition) -> str:
         "day, formatDateTime(day, '%Y-%m') AS month, "
         f"{reported} AS numerator_reported, {clean} AS numerator_clean, "
         f"{definition.denominator} AS denominator FROM tallies AS t FINAL "
-        f"WHERE t.basis = {BASES.index(definition.basis)} "
-        "SETTINGS do_not_merge_across_partitions_select_final = 1"
+        f"WHERE t.basis = {BASES.index(definition.basis)} SETTINGS {_FINAL}"
     )

@@ -59,7 +59,7 @@ def test_a_drill_leads_to_a_panel() -> None:
 def test_a_sixth_definition_is_one_more_row_of_the_rates() -> None:
     text = RATES.text(definitions=(*DEFINITIONS, SIXTH))
     assert text.count("('ER-") == len(DEFINITIONS) + 1
-    assert "('ER-SIXTH', sumIf(e_result, basis = 'due')" in text
+    assert "('ER-SIXTH', sumIf(e_result, basis = 2)" in text
 
 
 def test_a_frame_holds_its_values_column_by_column() -> None:
