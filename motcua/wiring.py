@@ -25,6 +25,7 @@ from sinks import generations, migrate, reference, workers
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
 from sinks.generations import Source
+from sinks.rollups import Rollups
 
 if TYPE_CHECKING:
     from streams.batches import Folder
@@ -191,10 +192,14 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
     from streams.vitals import Told
 
     telling: Database | None = None
+    rollups: Rollups | None = None
 
     async def save(told: Told) -> None:
         if telling is not None:
             await workers.save(telling, **told._asdict())
+        if rollups is not None:
+            # One month at a time; without its sums answers are slower, and the same.
+            await rollups.settle(clock.now())
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple["Folder", Audits]]:
@@ -205,8 +210,9 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                     connected = await stack.enter_async_context(migrated(settings))
                     known = await reference.loads(connected)
                     register = await reference.load(connected)
-            nonlocal telling
+            nonlocal telling, rollups
             telling = connected
+            rollups = Rollups(connected, migrate.body("day"))
 
             async def replaced() -> Register | None:
                 nonlocal known
