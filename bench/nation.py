@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from hashlib import sha256
@@ -24,10 +24,10 @@ from rates.calendar import Calendar
 from rates.effects import version
 from rates.register import Register
 from rates.sheets import day_number
-from rates.tallies import BASES, SYSTEMS, TALLIES, days_of, mask_of
+from rates.tallies import BASES, SYSTEMS, TALLIES, mask_of
 from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, POPULATION_DATABASE, RESULT_REQUIRED
 from sinks import migrate, reference
-from sinks.client import Database, connect
+from sinks.client import connect
 
 DOSSIERS: Final = 12_000_000
 UNITS: Final = 3_355
@@ -121,7 +121,7 @@ class _World:
         first = date(YEAR, 1, 1)
         days = [day_number(first + timedelta(at)) for at in range(365)]
         working = [day for day in days if calendar.is_working_day(day)]
-        procedures = _procedures(register)
+        procedures = _procedures()
         self._constants = (
             f"{codes[:UNITS]} AS units, {working} AS days, "
             f"{[code for code, _, _ in procedures]} AS procedures, "
@@ -133,9 +133,9 @@ class _World:
     def dossiers(self, first: int, count: int, *, again: bool) -> str:
         """Dossiers by their order in time; `again`: those that are corrected, as they are in the end."""
         return (
-            "INSERT INTO dossiers (unit, cohort, number, version, learnt, status, record_status, record_time, "
-            "received, completed, due, facts, procedure, sector, system, mask, received_day, completed_day, "
-            f"due_day) {self._rows(first, count, again=again)}"
+            "INSERT INTO dossiers (unit, cohort, number, version, learnt, status, record_status, "
+            "record_time, received, completed, due, facts, procedure, sector, system, mask, received_day, "
+            f"completed_day, due_day) {self._rows(first, count, again=again)}"
         )
 
     def tallies(self, cohort: int) -> str:
@@ -210,7 +210,7 @@ def _sums(mask: str) -> str:
     return ", ".join(f"toUInt32(sum(bitTest({mask}, {bit}))) AS {name}" for bit, name in enumerate(TALLIES))
 
 
-def _procedures(register: Register) -> list[tuple[str, int, int]]:
+def _procedures() -> list[tuple[str, int, int]]:
     """Code, system and whether it ends in a result, of fifty procedures: each system by its weight."""
     weights = {"civil_status": 17, "land": 8, "household_business": 4, "business": 4, "criminal_records": 3}
     return [
@@ -248,8 +248,8 @@ def _around() -> Iterator[str]:
         f"number * 600, {_NOW} - number * 1500, unit, ['bad_number', 'wrong_unit', 'unknown_status']"
         "[1 + number % 3], 'MaHoSo', 'no unit', concat('{\"MaHoSo\":\"', toString(number), '\"}'), "
         '\'{"service":"DongBoHoSoMC","madonvi":"H18"}\' '
-        "FROM (SELECT number, (SELECT groupArray(unit) FROM (SELECT DISTINCT unit FROM tallies ORDER BY unit))"
-        "[1 + number % 3000] AS unit FROM numbers(20000))"
+        "FROM (SELECT number, (SELECT groupArray(unit) FROM ("
+        "SELECT DISTINCT unit FROM tallies ORDER BY unit))[1 + number % 3000] AS unit FROM numbers(20000))"
     )
 
 

@@ -186,7 +186,7 @@ def body(day: str) -> str:
 
 
 _FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
-"""A row and its replacement share a partition; and a condition on the key alone can be asked before the merge."""
+"""A row and its replacement share a partition; a condition on the key alone can be asked before they meet."""
 
 
 def named(names: tuple[str, ...], index: str) -> str:
@@ -199,7 +199,8 @@ def views() -> Iterator[str]:
     yield (
         "CREATE OR REPLACE VIEW counts AS SELECT "
         f"unit, {body('day')} AS body, {named(SYSTEMS, 't.system')} AS system, "
-        f"{named(BASES, 't.basis')} AS basis, t.basis AS basis_index, day, formatDateTime(day, '%Y-%m') AS month, "
+        f"{named(BASES, 't.basis')} AS basis, t.basis AS basis_index, day, "
+        f"formatDateTime(day, '%Y-%m') AS month, "
         f"{', '.join(TALLIES)} FROM tallies AS t FINAL SETTINGS {_FINAL}"
     )
     for definition in DEFINITIONS:

@@ -1,9 +1,9 @@
 """Sums of tallies by body, made once for months that are not written any more.
 
-`tallies` stay the only truth. A month's sums count for exactly as long as the parts of `tallies` that they were
-made from are the ones that are there, by their content, under the register that they were made under. Whatever
-else is there, a month that has just been written above all, is summed from `tallies` by the same query. So an
-answer never depends on whether, when or how often anybody settled anything; only its speed does.
+`tallies` stay the only truth. A month's sums count for exactly as long as the parts of `tallies` that they
+were made from are the ones that are there, by their content, under the register that they were made under.
+Whatever else is there, a month that has just been written above all, is summed from `tallies` by the same
+query. So an answer never depends on whether, when or how often anybody settled anything; only its speed does.
 """
 
 import secrets
@@ -41,8 +41,8 @@ def views(body: str) -> Iterator[str]:
         f"WHERE s.parts = p.parts AND s.loads = {_LOADS})"
     )
     starts = (
-        "(SELECT arraySort(groupUniqArray(arrayJoin([from_day, toDate(least(toUInt32(to_day) + 1, 65535))]))) "
-        "FROM unit_bodies)"
+        "(SELECT arraySort(groupUniqArray(arrayJoin("
+        "[from_day, toDate(least(toUInt32(to_day) + 1, 65535))]))) FROM unit_bodies)"
     )
     era = " + ".join(f"(t.day >= starts[{at}])" for at in range(1, _ERAS + 1))
     within = "t.day BETWEEN {first:Date} AND {last:Date}"

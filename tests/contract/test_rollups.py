@@ -1,4 +1,4 @@
-"""Sums by body are what the tallies add up to, whether or not anybody settled a month, whatever came since."""
+"""Sums by body are what the tallies add up to, whoever settled a month, whatever came since."""
 
 from collections.abc import AsyncIterator
 from itertools import count
