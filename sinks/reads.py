@@ -28,6 +28,9 @@ class Scope(NamedTuple):
     body: str = ""
 
 
+_FIRST: Final = "1970-01-01"
+_LAST: Final = "2149-06-06"
+"""The days that a Date holds."""
 ALWAYS: Final = Period()
 EVERYWHERE: Final = Scope()
 
@@ -46,13 +49,22 @@ async def rates(
     """
     rows: list[dict[str, Any]] = []
     for definition in definitions:
+        # What is asked by body alone is asked of the sums by body; everything else goes through all tallies.
+        summed = {*by} <= {"body"} and not scope.unit
+        source = (
+            f"(SELECT body, {definition.numerator[0]} AS numerator_reported, {definition.numerator[1]} "
+            f"AS numerator_clean, {definition.denominator} AS denominator "
+            f"FROM body_sums(first = {{first:Date}}, last = {{last:Date}}) WHERE basis = {BASES.index(definition.basis)})"
+            if summed
+            else definition.view
+        )
+        within = "true" if summed else _within("day", period)
         keys = "".join(f"{_GROUP.get(group, group)} AS g_{group}, " for group in by)
         grouped = "GROUP BY " + ", ".join(f"g_{group}" for group in by) if by else ""
         found = await database.rows(
             f"SELECT {keys}sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, "
-            f"sum(denominator) AS total FROM {definition.view} "
-            f"WHERE {_within('day', period)} AND {_of(scope)} {grouped}",
-            {**period._asdict(), **scope._asdict()},
+            f"sum(denominator) AS total FROM {source} WHERE {within} AND {_of(scope)} {grouped}",
+            {"first": period.first or _FIRST, "last": period.last or _LAST, **scope._asdict()},
         )
         for row in found:
             for form in forms:
