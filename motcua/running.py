@@ -1,8 +1,6 @@
 """Commands that run something: the embedded stack and its parts, migrations, scenarios, publishing."""
 
 import asyncio
-import os
-import subprocess
 import sys
 from math import inf
 from pathlib import Path
@@ -88,6 +86,7 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def worker(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Do what `motcua migrate` does first.")] = False,
 ) -> None:
     """One worker: folds the topic into the database until it is stopped."""
     import uvloop
@@ -101,7 +100,7 @@ def worker(
 
     async def work() -> None:
         stop = wiring.asked_to_stop()
-        starting = asyncio.create_task(wiring.generation(found))
+        starting = asyncio.create_task(wiring.generation(found, say if prepare else None))
         stopping = asyncio.create_task(stop.wait())
         probed = Worker()
         async with listening(probed.application(), found.worker_port) as address:
@@ -295,14 +294,6 @@ def argv(found: Settings) -> list[str]:
     return argv
 
 
-def _migrate(command: list[str], environment: dict[str, str]) -> None:
-    """In a process of its own: the supervisor stays small."""
-    done = subprocess.run([*command, "migrate"], env={**os.environ, **environment}, check=False)
-    if done.returncode:
-        msg = "the database could not be prepared, see above. Next: motcua doctor"
-        raise Fatal(msg)
-
-
 def _parts(found: Settings) -> list[Any]:
     """The embedded stack, in the order of its start."""
     from infra.local import ports
@@ -339,8 +330,9 @@ def _parts(found: Settings) -> list[Any]:
             ready="worker ready",
             address=f"{ports.HOST}:{listens[index]}",
             environment=environment,
-            before=(lambda: _migrate(command, environment)) if index == 0 else None,
-            needs=("broker", "engine") if index == 0 else (names[0],),
+            # The first one prepares what all need, and is under way while broker and engine come up.
+            first=("--prepare",) if index == 0 else (),
+            needs=() if index == 0 else (names[0],),
         )
         for index, name in enumerate(names)
     ]
@@ -353,7 +345,7 @@ def _parts(found: Settings) -> list[Any]:
         address=page_address,
         announced={"page": f"http://{page_address}"},
         environment=environment,
-        needs=(names[0],),
+        needs=(),
     )
     parts = [broker, engine, *workers, page_part]
     if found.intake_tokens:

@@ -40,11 +40,13 @@ class Part:
     `ready`: a text that one of its lines of output holds, or a question asked ten times a second; None = at
     once. `before`: done once, in a thread, before the first start. `environment` is added to the supervisor's
     own. `announced`: entries of `run.json` (`{"kafka": "127.0.0.1:9092"}`). `needs`: names of the parts that
-    must be ready before this one starts; None = all that are listed before it.
+    must be ready before this one starts; None = all that are listed before it. `first`: what is added to
+    `argv` until it was ready once; if it then ends by itself with 1 or 2, the stack ends: the answer was no.
     """
 
     name: str
     argv: Sequence[str]
+    first: Sequence[str] = ()
     ready: str | Callable[[], Awaitable[bool]] | None = None
     address: str = ""
     announced: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +227,7 @@ class _Stack:
         part = live.part
         live.said_ready.clear()
         process = await asyncio.create_subprocess_exec(
-            *lifeline.tied(part.argv),
+            *lifeline.tied([*part.argv, *(() if live.ready.is_set() else part.first)]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -284,10 +286,12 @@ class _Stack:
         while deaths[0] < now - WITHIN_SECONDS:
             deaths.popleft()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        if len(deaths) >= DEATHS:
+        refused = live.part.first and not live.ready.is_set() and code in (1, 2)
+        if refused or len(deaths) >= DEATHS:
+            often = "before it was ever ready" if refused else f"{DEATHS} times within a minute"
             last = "".join(f"\n  {line}" for line in live.last_lines)
             raise _GivesUp(
-                f"{name} ended {how}, {DEATHS} times within a minute: the stack ends. Its last lines:{last}\n"
+                f"{name} ended {how}, {often}: the stack ends. Its last lines:{last}\n"
                 f"All that was said: {log_path(self._data_dir)}. Next: motcua doctor"
             )
         pause: float = _FIRST_PAUSE * 2 ** (len(deaths) - 1)
