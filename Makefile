@@ -9,7 +9,7 @@ CACHE := .cache
 export MOTCUA_CACHE_DIR ?= $(CURDIR)/$(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help env jars demo test lint bench faults fuzz clean
+.PHONY: help env jars demo test lint bench profile faults fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ lint: $(VENV)/ready ## style, types, import rules
 bench: env ## figures into bench/results/latest.json; CHECK=1 fails below a bound, ONLY=part,… picks
 	$(BIN)/python -m bench $(if $(CHECK),--check) $(if $(ONLY),--only $(ONLY))
 
+profile: env ## where a worker's time goes: a flame graph and a table of stages in bench/results; RECORDS=
+	$(BIN)/python -m bench.profile $(if $(RECORDS),--records $(RECORDS))
+
 FAULTS := SEED EVENTS KILLS REBALANCES STALLS BROKER ENGINE WIRE CLOCK RECOVERY PLAN
 lower = $(shell echo $(1) | tr A-Z a-z)
 
@@ -58,5 +61,5 @@ lock: $(VENV)/ready # after a change of the dependencies in pyproject.toml
 
 clean: ## back to a fresh clone
 	-@test -x $(BIN)/motcua && $(BIN)/motcua down >/dev/null 2>&1
-	rm -rf $(VENV) $(CACHE) motcua-data build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results/*.json
+	rm -rf $(VENV) $(CACHE) motcua-data build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -53,7 +53,7 @@ def missed(measured: Mapping[str, Mapping[str, Any]]) -> list[str]:
             lines.append(f"{part}: the answer differs from that of its limit")
         lines += [
             f"{part}: the answer of {peer} differs"
-            for peer, found in result.get("peers", {}).items()
+            for peer, found in (result.get("peers") or {}).items()
             if not found.get("agrees", False)
         ]
     return lines

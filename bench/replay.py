@@ -122,9 +122,15 @@ def ready(process: "subprocess.Popen[str]", line: str = "worker ready") -> None:
     for said in process.stderr:
         heard.append(said)
         if line in said:
-            threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
+            drained(process)
             return
     raise RuntimeError("the worker did not start:\n" + "".join(heard[-20:]))
+
+
+def drained(process: "subprocess.Popen[str]") -> None:
+    """Read and drop what a child says from now on; its errors are passed on."""
+    assert process.stderr is not None
+    threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
 
 
 def _drain(stream: IO[str]) -> None:

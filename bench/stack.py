@@ -59,10 +59,10 @@ def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """The same work by others, on the topic that the worker was timed on, each as its documentation shows it.
 
 Each peer keeps the latest state of each dossier by its status time, and counters by unit and day with
-retraction, and says what it counted. None of them writes rows with tallies, which the worker does. A peer is a
-script that takes BROKERS TOPIC MESSAGES RECORDS and prints its seconds, first record to last, and its answer.
+retraction, and says what it counted. None of them writes rows with tallies, which the worker does. A peer is
+a script that takes BROKERS TOPIC MESSAGES RECORDS and prints its seconds, first record to
+last, and its answer.
 """
 
 import json
@@ -51,8 +52,7 @@ def run(
                     [str(python), str(_HERE / peer.script), brokers, topic, str(messages), str(records)]
                 ),
                 env={**os.environ, "TMPDIR": folder},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 timeout=_PATIENCE_SECONDS,
                 check=True,
             )

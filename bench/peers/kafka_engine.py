@@ -9,8 +9,9 @@ import os
 import sys
 import tempfile
 import time
+from typing import Any
 
-import chdb.session
+from chdb import session as untyped_session
 
 # A status time, then the order of arrival: of equal times the later record stands.
 _VERSION = "(toUInt64(at) - 20000000000000) * 67108864 + _offset * 256 + index"
@@ -22,30 +23,13 @@ _RECORD = (
 
 def main(brokers: str, topic: str, records: int) -> None:
     folder = tempfile.mkdtemp(prefix="motcua-kafka-engine-")
-    session = chdb.session.Session(folder)
-    for statement in (
-        "CREATE DATABASE peer ENGINE = Atomic",
-        "CREATE TABLE peer.dossiers (unit LowCardinality(String), number String, version UInt64, "
-        "day String, e_result UInt8, done UInt8) "
-        "ENGINE = ReplacingMergeTree(version) ORDER BY (unit, number)",
-        "CREATE TABLE peer.heard (records UInt64) ENGINE = SummingMergeTree ORDER BY tuple()",
-        f"CREATE TABLE peer.calls (madonvi String, data Array({_RECORD})) ENGINE = Kafka "
-        f"SETTINGS kafka_broker_list = '{brokers}', kafka_topic_list = '{topic}', "
-        "kafka_group_name = 'peer-kafka-engine', kafka_format = 'JSONEachRow', kafka_num_consumers = 2, "
-        "kafka_thread_per_consumer = 1, input_format_skip_unknown_fields = 1",
-        "CREATE MATERIALIZED VIEW peer.folding TO peer.dossiers AS "
-        "SELECT madonvi AS unit, record.MaHoSo AS number, "
-        "if(record.NgayKetThucXuLy = '', record.NgayTiepNhan, record.NgayKetThucXuLy) AS at, "
-        f"{_VERSION} AS version, substring(record.NgayTiepNhan, 1, 8) AS day, "
-        "length(record.DanhSachGiayToKetQua) > 0 AS e_result, "
-        "record.TrangThaiHoSo IN ('7', '9', '10') AS done "
-        "FROM peer.calls ARRAY JOIN data AS record, arrayEnumerate(data) AS index",
-        "CREATE MATERIALIZED VIEW peer.hearing TO peer.heard AS "
-        "SELECT sum(length(data)) AS records FROM peer.calls",
-    ):
+    session: Any = untyped_session.Session(folder)  # type: ignore[no-untyped-call]
+    for statement in statements(brokers, topic):
         session.query(statement)
     began = time.perf_counter()
-    while one(session, "SELECT sum(records) FROM peer.heard") < records:
+    while one(session, "SELECT sum(num_messages_read) FROM system.kafka_consumers") < messages or not one(
+        session, "SELECT countIf(last_commit_time >= last_poll_time - 1) FROM system.kafka_consumers"
+    ):
         time.sleep(0.1)
     seconds = time.perf_counter() - began
     total = json.loads(
@@ -61,7 +45,33 @@ def main(brokers: str, topic: str, records: int) -> None:
     os._exit(0)
 
 
-def one(session: chdb.session.Session, query: str) -> int:
+def statements(brokers: str, topic: str) -> list[str]:
+    queue = (
+        f"kafka_broker_list = '{brokers}', kafka_topic_list = '{topic}', kafka_format = 'JSONEachRow', "
+        "kafka_group_name = 'peer-kafka-engine', kafka_flush_interval_ms = 1000, "
+        "input_format_skip_unknown_fields = 1"
+    )
+    return [
+        "CREATE DATABASE peer ENGINE = Atomic",
+        (
+            "CREATE TABLE peer.dossiers (unit LowCardinality(String), number String, version UInt64, "
+            "day String, e_result UInt8, done UInt8) "
+            "ENGINE = ReplacingMergeTree(version) ORDER BY (unit, number)"
+        ),
+        f"CREATE TABLE peer.calls (madonvi String, data Array({_RECORD})) ENGINE = Kafka SETTINGS {queue}",
+        (
+            "CREATE MATERIALIZED VIEW peer.folding TO peer.dossiers AS "
+            "SELECT madonvi AS unit, record.MaHoSo AS number, "
+            "if(record.NgayKetThucXuLy = '', record.NgayTiepNhan, record.NgayKetThucXuLy) AS at, "
+            f"{_VERSION} AS version, substring(record.NgayTiepNhan, 1, 8) AS day, "
+            "length(record.DanhSachGiayToKetQua) > 0 AS e_result, "
+            "record.TrangThaiHoSo IN ('7', '9', '10') AS done "
+            "FROM peer.calls ARRAY JOIN data AS record, arrayEnumerate(data) AS index"
+        ),
+    ]
+
+
+def one(session: Any, query: str) -> int:
     return int(session.query(query, "TSV").data() or 0)
 
 
