@@ -165,15 +165,18 @@ async def _on_from_stored(
         await CohortStore(connected).save_progress(moved)
 
 
-async def generation(settings: Settings) -> tuple[int, Source]:
+async def generation(settings: Settings, say: Callable[[str], None] | None = None) -> tuple[int, Source]:
     """The generation that a worker reads and its topic, after the checks it must not start without.
 
-    A broker or a database that is still coming up is waited for, `START_SECONDS` at most.
+    A broker or a database that is still coming up is waited for, `START_SECONDS` at most. With `say` both are
+    prepared first, as by `motcua migrate`.
     """
     needed(settings.kafka, "kafka")
     needed(settings.clickhouse, "clickhouse")
     async for attempt in patiently():
         with attempt:
+            if say is not None:
+                await prepare(settings, say)
             async with migrated(settings) as connected:
                 found = await asyncio.to_thread(source, settings)
                 if found is None:
