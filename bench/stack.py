@@ -38,7 +38,7 @@ def running(engine: Path | None = None, **settings: object) -> Iterator[Stack]:
     with TemporaryDirectory(prefix="motcua-bench-") as folder, ExitStack() as processes:
         data = Path(folder)
         if engine is not None:
-            shutil.copytree(engine, data / "engine")
+            shutil.copytree(engine, data / "engine", symlinks=True)
         kafka, address = processes.enter_context(_broker(data))
         serving, url = processes.enter_context(_engine(data))
         found = Settings.model_validate({**settings, "data_dir": data, "kafka": address, "clickhouse": url})
