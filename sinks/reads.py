@@ -51,10 +51,12 @@ async def rates(
     for definition in definitions:
         # What is asked by body alone is asked of the sums by body; everything else goes through all tallies.
         summed = {*by} <= {"body"} and not scope.unit
+        reported, clean = definition.numerator
         source = (
-            f"(SELECT body, {definition.numerator[0]} AS numerator_reported, {definition.numerator[1]} "
-            f"AS numerator_clean, {definition.denominator} AS denominator "
-            f"FROM body_sums(first = {{first:Date}}, last = {{last:Date}}) WHERE basis = {BASES.index(definition.basis)})"
+            f"(SELECT body, {reported} AS numerator_reported, {clean} AS numerator_clean, "
+            f"{definition.denominator} AS denominator "
+            "FROM body_sums(first = {first:Date}, last = {last:Date}) "
+            f"WHERE basis = {BASES.index(definition.basis)})"
             if summed
             else definition.view
         )
