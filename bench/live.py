@@ -90,9 +90,9 @@ class Sent:
         )
         start = time.time()
         for key, value, _ in world.calls(EVENTS_A_SECOND * seconds, _PER_CALL):
-            wait = start + self.events / EVENTS_A_SECOND - time.time()
-            if wait > 0:
-                producer.poll(wait)
+            due = start + self.events / EVENTS_A_SECOND
+            while (wait := due - time.time()) > 0:
+                producer.poll(wait)  # ends early at each delivery
             at = time.time()
             producer.produce(
                 settings.topic, value, key, timestamp=int(at * 1000), on_delivery=self._delivered(at)

@@ -122,7 +122,7 @@ def _kinds(register: Register) -> tuple[list[Kind], list[float]]:
 def _said(
     unit: _Unit, now: float, count: int, kinds: Sequence[Kind], shares: Sequence[float], rng: random.Random
 ) -> Iterator[_Said]:
-    """What a unit has to say since it last sent, in order: what has become of older dossiers, and new ones."""
+    """What a unit says of the time since it last sent, in order: of older dossiers, and of new ones."""
     waiting = unit.waiting
     step = (now - unit.sent) / count
     at = unit.sent

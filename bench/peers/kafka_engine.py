@@ -11,6 +11,7 @@ import tempfile
 import time
 from typing import Any
 
+import chdb
 from chdb import session as untyped_session
 
 # A status time, then the order of arrival: of equal times the later record stands.
@@ -25,11 +26,14 @@ def main(brokers: str, topic: str, records: int) -> None:
     folder = tempfile.mkdtemp(prefix="motcua-kafka-engine-")
     session: Any = untyped_session.Session(folder)  # type: ignore[no-untyped-call]
     for statement in statements(brokers, topic):
-        session.query(statement)
+        try:
+            session.query(statement)
+        except chdb.ChdbError as error:
+            # What the embedded engine says of a table of this kind, which it has made nevertheless.
+            if "Shutdown was called" not in str(error) or "ENGINE = Kafka" not in statement:
+                raise
     began = time.perf_counter()
-    while one(session, "SELECT sum(num_messages_read) FROM system.kafka_consumers") < messages or not one(
-        session, "SELECT countIf(last_commit_time >= last_poll_time - 1) FROM system.kafka_consumers"
-    ):
+    while one(session, "SELECT sum(records) FROM peer.heard") < records:
         time.sleep(0.1)
     seconds = time.perf_counter() - began
     total = json.loads(
@@ -58,11 +62,16 @@ def statements(brokers: str, topic: str) -> list[str]:
             "day String, e_result UInt8, done UInt8) "
             "ENGINE = ReplacingMergeTree(version) ORDER BY (unit, number)"
         ),
+        "CREATE TABLE peer.heard (records UInt64) ENGINE = SummingMergeTree ORDER BY tuple()",
         f"CREATE TABLE peer.calls (madonvi String, data Array({_RECORD})) ENGINE = Kafka SETTINGS {queue}",
         (
+            "CREATE MATERIALIZED VIEW peer.hearing TO peer.heard AS "
+            "SELECT sum(length(data)) AS records FROM peer.calls"
+        ),
+        (
             "CREATE MATERIALIZED VIEW peer.folding TO peer.dossiers AS "
+            "WITH if(record.NgayKetThucXuLy = '', record.NgayTiepNhan, record.NgayKetThucXuLy) AS at "
             "SELECT madonvi AS unit, record.MaHoSo AS number, "
-            "if(record.NgayKetThucXuLy = '', record.NgayTiepNhan, record.NgayKetThucXuLy) AS at, "
             f"{_VERSION} AS version, substring(record.NgayTiepNhan, 1, 8) AS day, "
             "length(record.DanhSachGiayToKetQua) > 0 AS e_result, "
             "record.TrangThaiHoSo IN ('7', '9', '10') AS done "
