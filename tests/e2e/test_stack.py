@@ -76,6 +76,11 @@ def gone(pid: int) -> bool:
     return not told.stdout.strip() or told.stdout.startswith("Z")
 
 
+def words(pid: int) -> str:
+    """The command line of a process."""
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True).stdout
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """A data directory and the notes of the parts that ran in it."""
@@ -195,6 +200,23 @@ def test_a_part_that_dies_five_times_ends_the_stack_with_its_last_lines(house: H
     assert "motcua │ two ended with exit code 1, 5 times within a minute" in said
     assert "motcua │   I cannot go on" in said
     assert claim.read(house.data) is None
+
+
+def test_a_part_that_refuses_its_first_task_ends_the_stack_at_once(house: House, start: Start) -> None:
+    process = start(house.part("one"), house.part("two", "dies", first=["prepare"]), ready=False)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert house.notes().count("start two") == 1
+    assert "motcua │ two ended with exit code 1, before it was ever ready: the stack ends" in said
+
+
+def test_a_part_gets_its_first_task_until_it_was_ready_once(house: House, start: Start) -> None:
+    start(house.part("one", first=["prepare"]))
+    pid = house.pid("one")
+    assert "prepare" in words(pid)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: house.runs() and house.pid("one") != pid)
+    assert "prepare" not in words(house.pid("one"))
 
 
 def test_a_part_that_is_not_ready_in_time_counts_as_dead(house: House, start: Start) -> None:
