@@ -3,11 +3,10 @@
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from motcua import clock
 from motcua.access import limited, unlimited
-from motcua.cli import Json, app, ask, console, days, given, settings, show, wrong
+from motcua.cli import Json, app, ask, console, days, given, settings, show, table, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
 from rates.wire import BODY, UNIT
@@ -107,11 +106,11 @@ def scoreboard(as_json: Json = False) -> None:
     if as_json:
         show({"rows": [msgspec.to_builtins(figure) for figure in figures]})
     else:
-        table = Table(title="October 2023 report, ER-766-DOC as reported")
+        listed = table(title="October 2023 report, ER-766-DOC as reported")
         for column in ("figure", "published", "recomputed", "numerator", "denominator", "agrees"):
-            table.add_column(column, justify="left" if column == "figure" else "right")
+            listed.add_column(column, justify="left" if column == "figure" else "right")
         for figure in figures:
-            table.add_row(
+            listed.add_row(
                 f"{figure.label_en}",
                 figure.published,
                 figure.recomputed,
@@ -119,7 +118,7 @@ def scoreboard(as_json: Json = False) -> None:
                 f"{figure.denominator:,}",
                 "yes" if figure.agrees else "NO",
             )
-        console().print(table)
+        console().print(listed)
     if not all(figure.agrees for figure in figures):
         raise typer.Exit(1)
 
@@ -132,10 +131,10 @@ def config(as_json: Json = False) -> None:
     if as_json:
         show({"rows": [dict(zip(("name", "value", "origin", "meaning"), row, strict=True)) for row in rows]})
         return
-    table = Table("setting", "value", "origin", "meaning")
+    listed = table("setting", "value", "origin", "meaning")
     for row in rows:
-        table.add_row(*row)
-    console().print(table)
+        listed.add_row(*row)
+    console().print(listed)
 
 
 def _definition(identifier: str) -> Definition:
@@ -153,13 +152,13 @@ def _form(form: str) -> tuple[Form, ...]:
 
 
 def _print(rows: list[dict[str, Any]], caption: str) -> None:
-    table = Table(caption=caption)
+    listed = table(caption=caption)
     for name in rows[0] if rows else ("nothing yet",):
         numeric = name in ("numerator", "denominator", "rate", "status")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        listed.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(name, value) for name, value in row.items()))
-    console().print(table)
+        listed.add_row(*(_shown(name, value) for name, value in row.items()))
+    console().print(listed)
 
 
 def _shown(name: str, value: object) -> str:

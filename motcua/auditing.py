@@ -5,10 +5,9 @@ from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from motcua.access import unlimited
-from motcua.cli import Json, app, ask, bar, console, say, settings, show
+from motcua.cli import Json, app, ask, bar, console, say, settings, show, table
 from rates.cohort import CohortKey
 from rates.effects import Compared
 from rates.sheets import EPOCH
@@ -107,14 +106,14 @@ def _row(key: Any, compared: Any, flying: bool) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    table = Table("unit", "cohort", "dossiers", "state", *_CELL)
+    listed = table("unit", "cohort", "dossiers", "state", *_CELL)
     for row in rows:
         head = (row["unit"], row["cohort"], f"{row['dossiers']:,}", row["state"])
         for one in row["differences"] or [{}]:
-            table.add_row(*head, *(str(one.get(name, "")) for name in _CELL))
+            listed.add_row(*head, *(str(one.get(name, "")) for name in _CELL))
             head = ("", "", "", "")
     if rows:
-        console().print(table)
+        console().print(listed)
     say(
         f"{answer['cohorts']:,} cohorts with {answer['dossiers']:,} dossiers: "
         f"{answer['disagreements']:,} disagree, {answer['in_flight']:,} in flight; "

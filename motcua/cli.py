@@ -24,6 +24,7 @@ from rates.sheets import RegisterError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
+    from rich.table import Table
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -107,6 +108,13 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console() if sys.stdout.isatty() else Console(width=240)
+
+
+def table(*columns: str, **more: Any) -> "Table":
+    """A table for the console; what draws it is imported when there is something to draw."""
+    from rich.table import Table
+
+    return Table(*columns, **more)
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.table import Table
 
 from infra.local.trouble import WrongUse
 from motcua import clock
-from motcua.cli import Json, app, bar, console, given, say, settings, show, wrong
+from motcua.cli import Json, app, bar, console, given, say, settings, show, table, wrong
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 
@@ -58,10 +57,10 @@ def status(as_json: Json = False) -> None:
         rows = [{"name": p.name, "pid": p.pid, "address": p.address, "state": p.state} for p in parts]
         show({"parts": rows})
         return
-    table = Table("part", "pid", "address", "state")
+    listed = table("part", "pid", "address", "state")
     for part in parts:
-        table.add_row(part.name, str(part.pid or "–"), part.address or "–", part.state)
-    console().print(table if parts else "no stack runs here. Next: motcua up")
+        listed.add_row(part.name, str(part.pid or "–"), part.address or "–", part.state)
+    console().print(listed if parts else "no stack runs here. Next: motcua up")
 
 
 @app.command()
@@ -75,10 +74,10 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         show({"rows": [dict(zip(row.__slots__, _fields(row), strict=True)) for row in rows]})
     else:
-        table = Table("check", "state", "found", "next")
+        listed = table("check", "state", "found", "next")
         for row in rows:
-            table.add_row(*_fields(row))
-        console().print(table)
+            listed.add_row(*_fields(row))
+        console().print(listed)
     if any(row.state == "missing" for row in rows):
         raise typer.Exit(1)
 

@@ -145,6 +145,19 @@ def test_a_broker_listens_on_the_port_that_was_asked_for(tmp_path: Path) -> None
         assert running.address == f"127.0.0.1:{asked}"
 
 
+@needs_java
+def test_two_data_directories_hold_two_clusters(tmp_path: Path) -> None:
+    said = []
+    for name in ("one", "other"):
+        made = broker.prepare(tmp_path / name, say=ignore)
+        made.format()
+        said.append((made.home / "log" / "meta.properties").read_text())
+    assert (
+        len({line for text in said for line in text.splitlines() if ".id=" in line and "node" not in line})
+        == 4
+    )
+
+
 def test_nothing_answers_where_no_broker_is(tmp_path: Path) -> None:
     assert broker.topics(f"127.0.0.1:{ports.settle(tmp_path, 'broker')}") is None
 
