@@ -195,7 +195,7 @@ RHYTHM: Final = Panel(
         f"INNER JOIN ({_ENDED}) AS e ON e.unit = h.unit "
         f"WHERE h.day >= toDate(e.ended) - {WINDOW} GROUP BY h.unit) AS d LEFT JOIN ("
         "SELECT c.unit AS unit, sum(c.received) AS accepted FROM (SELECT unit, day, received FROM counts "
-        f"WHERE basis = 'received' AND {_OF} AND {_THEIRS}) AS c "
+        f"WHERE basis_index = 0 AND {_OF} AND {_THEIRS}) AS c "
         f"INNER JOIN ({_ENDED}) AS e ON e.unit = c.unit "
         f"WHERE c.day >= greatest(e.began, toDate(e.ended) - {WINDOW}) AND c.day < toDate(e.ended) "
         "GROUP BY c.unit) AS a ON a.unit = d.unit ORDER BY code"
@@ -345,7 +345,7 @@ SCOREBOARD_UNITS: Final = Panel(
     question_en="Which units have digitised dossiers?",
     sql=(
         "SELECT toString(unit) AS code, sum(digitised) AS digitising FROM counts "
-        f"WHERE basis = 'received' AND {_PERIOD} GROUP BY code HAVING digitising > 0 ORDER BY code"
+        f"WHERE basis_index = 0 AND {_PERIOD} GROUP BY code HAVING digitising > 0 ORDER BY code"
     ),
     parameters=("first", "last"),
     columns=_columns(code="text", digitising="count"),
