@@ -251,7 +251,3 @@ def _around() -> Iterator[str]:
         "FROM (SELECT number, (SELECT groupArray(unit) FROM ("
         "SELECT DISTINCT unit FROM tallies ORDER BY unit))[1 + number % 3000] AS unit FROM numbers(20000))"
     )
-
-
-if __name__ == "__main__":
-    print(nation(*map(int, sys.argv[1:])))

@@ -84,6 +84,7 @@ def run() -> dict[str, Any]:
             _round(settings, 1, seed=1)
         )  # what is measured is a database at work, not one that wakes up
         quiet = asyncio.run(_round(settings, ROUNDS, seed=2))
+        say(f"at rest: {_figures(quiet)}")
         with ended(replay.worker(settings)) as worker:
             replay.ready(worker)
             busy, sent, seconds = asyncio.run(_while_writing(settings))
