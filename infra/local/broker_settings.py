@@ -64,6 +64,8 @@ def properties(address: str, controller: str, log: Path) -> str:
         # After a SIGKILL the next start waits for the old session to end: 4 s instead of 11 to 14.
         "broker.session.timeout.ms": 2_000,
         "broker.heartbeat.interval.ms": 500,
+        # One node has nobody to show that it still leads: by default it writes so twice a second.
+        "metadata.max.idle.interval.ms": 10_000,
         "num.network.threads": 2,
         "num.io.threads": 2,
         "background.threads": 2,
