@@ -157,7 +157,7 @@ async def durable(settings: Settings, last: dict[int, int], workers: "list[subpr
                 raise RuntimeError(f"a worker ended with exit code {gone[0]}")
             if found != offsets:
                 offsets, moved = found, time.monotonic()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
     raise RuntimeError(f"nothing became durable for {_QUIET_SECONDS} s, which reached {offsets} of {last}")
 
 

@@ -22,7 +22,7 @@ from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
 from sinks import generations, migrate, reference, workers
-from sinks.client import Database, connect
+from sinks.client import Database, connect, is_utf8
 from sinks.cohorts import CohortStore
 from sinks.generations import Source
 from sinks.rollups import Rollups
@@ -30,6 +30,7 @@ from sinks.rollups import Rollups
 if TYPE_CHECKING:
     from streams.batches import Folder
     from streams.intake import App
+
 
 START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
@@ -233,6 +234,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 millis=clock.millis,
                 cache_dossiers=settings.cache_dossiers,
                 replaced=replaced,
+                utf8=is_utf8,
             )
             yield folder, Audits(connected)
 
@@ -266,7 +268,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         bytes=settings.batch_bytes,
         messages=settings.batch_messages,
         age=settings.batch_age,
-        buffered_bytes=3 * settings.batch_bytes,
+        buffered_bytes=2 * settings.batch_bytes,
     )
     return build(
         settings.kafka,

@@ -76,8 +76,8 @@ class Dossier(Struct, frozen=True, array_like=True, gc=False):
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(Dossier).decode
 
-# 3 (refused) is of the same stage as 2 and 4–6.
-_STAGE: Final = (0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4)
+STAGE: Final = (0, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4)
+"""The stage of each status; 3 (refused) is of the same as 2 and 4–6."""
 
 
 def fold(
@@ -87,8 +87,8 @@ def fold(
     if isinstance(event, Progress):
         return _fold_progress(stored, event, version, learnt)
     if stored is not None and stored.record_status:
-        newer = (event.status_time, _STAGE[event.status])
-        if newer < (stored.record_time, _STAGE[stored.record_status]):
+        newer = (event.status_time, STAGE[event.status])
+        if newer < (stored.record_time, STAGE[stored.record_status]):
             return None
     progress_status, progress_time = (
         (stored.progress_status, stored.progress_time) if stored is not None else (0, 0)
@@ -115,8 +115,8 @@ def fold(
 
 def ties(event: Full, record_status: int, record_time: int) -> bool:
     """Whether a full record would replace a stored one for arriving later, and for nothing else."""
-    clock = (event.status_time, _STAGE[event.status])
-    return record_status > 0 and clock == (record_time, _STAGE[record_status])
+    clock = (event.status_time, STAGE[event.status])
+    return record_status > 0 and clock == (record_time, STAGE[record_status])
 
 
 def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt: int) -> Dossier | None:

@@ -4,12 +4,17 @@ Every row carries the version it is full state as of, so a store may receive it 
 order: the highest version of a key stands. `version = generation << 52 | offset << 12 | index`.
 """
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 from rates.cohort import Cell, CohortKey
 from rates.dossier import Dossier
+from rates.tallies import LANE_BITS, TALLIES
 from rates.wire import Rejection
+
+R = TypeVar("R")
+Columns: TypeAlias = Mapping[str, Any]
+"""Rows by column: equally long sequences, by the names of their table's columns."""
 
 MAX_GENERATION: Final = (1 << 12) - 1
 
@@ -53,6 +58,57 @@ class TallyRow(NamedTuple):
     cell: Cell
     version: int
     vector: int
+
+
+class ByColumn(Sequence[R], Generic[R]):
+    """Rows that are kept by column: a store takes the columns, and nobody makes an object of each row."""
+
+    def __init__(self, columns: Columns, row: Callable[[Mapping[str, Any]], R]) -> None:
+        self.columns = columns
+        self._row = row
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @overload
+    def __getitem__(self, at: int) -> R: ...
+    @overload
+    def __getitem__(self, at: slice) -> "ByColumn[R]": ...
+    def __getitem__(self, at: int | slice) -> "R | ByColumn[R]":
+        found = {name: column[at] for name, column in self.columns.items()}
+        return ByColumn(found, self._row) if isinstance(at, slice) else self._row(found)
+
+
+def dossier_row(fields: Mapping[str, Any]) -> DossierRow:
+    """The row of a dossier's columns."""
+    state: dict[str, Any] = {name: fields[name] for name in Dossier.__struct_fields__}
+    state |= {name: int(value) for name, value in state.items() if not isinstance(value, str)}
+    return DossierRow(CohortKey(fields["unit"], int(fields["cohort"])), fields["number"], Dossier(**state))
+
+
+def tally_row(fields: Mapping[str, Any]) -> TallyRow:
+    """The row of a cell's columns."""
+    key = CohortKey(fields["unit"], int(fields["cohort"]))
+    cell = Cell(int(fields["system"]), int(fields["basis"]), int(fields["day"]))
+    vector = sum(int(fields[name]) << LANE_BITS * lane for lane, name in enumerate(TALLIES))
+    return TallyRow(key, cell, int(fields["version"]), vector)
+
+
+class Stored(NamedTuple):
+    """Cohorts as they are stored, by column.
+
+    Of `dossiers`: unit, cohort, number and the fields of `Dossier`; of `cells`: unit, cohort, system, basis
+    and day of each one that exists.
+    """
+
+    dossiers: Columns
+    cells: Columns
+
+
+NOTHING: Final = Stored(
+    dict.fromkeys(("unit", "cohort", "number", *Dossier.__struct_fields__), ()),
+    dict.fromkeys(("unit", "cohort", *Cell._fields), ()),
+)
 
 
 class DeadLetter(NamedTuple):

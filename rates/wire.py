@@ -14,7 +14,7 @@ Sources: the calls and fields, Government Office synchronisation interface as im
 import json
 import re
 from calendar import timegm
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import sha256
@@ -130,7 +130,7 @@ Decoded: TypeAlias = tuple[list[Event], list[Rejection]]
 
 _as_call = msgspec.json.Decoder(Call)
 
-_STATUS: Final = {str(code): code for code in range(1, 11)}
+STATUS: Final = {str(code): code for code in range(1, 11)}
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
@@ -156,7 +156,13 @@ def decode(
     `key` is the message's key (the unit), `received_at` its timestamp in seconds since 1970 UTC: a time
     that lies more than a day after it counts as empty, due dates apart. `utf8` may be a faster `is_utf8`.
     """
-    call = _parse(value or b"", utf8)
+    return decoded(parsed(value or b"", utf8), value or b"", key, received_at, senders)
+
+
+def decoded(
+    call: "Call | LooseCall | Rejection", value: bytes, key: bytes | None, received_at: int, senders: Senders
+) -> Decoded:
+    """What a parsed message says, as `decode`."""
     if isinstance(call, Rejection):
         return [], [call]
     progress = call.service == PROGRESS_SERVICE
@@ -194,10 +200,10 @@ def decode(
             events.append(event)
     if rejections:
         try:
-            rejections = with_fields(rejections, value or b"")
+            rejections = with_fields(rejections, value)
         except RecursionError:
             # Nested at the very limit: the whole message is refused, so that no event is half told.
-            return [], [_message(Reason.TOO_DEEP, value or b"", "nested too deeply")]
+            return [], [_message(Reason.TOO_DEEP, value, "nested too deeply")]
     return events, rejections
 
 
@@ -219,12 +225,13 @@ def strict(value: bytes, utf8: Callable[[bytes], bool] = is_utf8) -> bool:
     return b"\\" not in value or _SURROGATE.search(value) is None or _paired(value)
 
 
-def _parse(value: bytes, utf8: Callable[[bytes], bool]) -> "Call | _LooseCall | Rejection":
+def parsed(value: bytes, utf8: Callable[[bytes], bool] = is_utf8) -> "Call | LooseCall | Rejection":
+    """The call that a message is, with records; or why it is none."""
     if len(value) > MAX_BYTES:
         return _message(Reason.TOO_LARGE, value, f"more than {MAX_BYTES} bytes")
     if not strict(value, utf8):
         return _message(Reason.NOT_JSON, value, "not UTF-8, or the escape of half a surrogate pair")
-    call: Call | _LooseCall | None
+    call: Call | LooseCall | None
     try:
         call = _as_call.decode(value)
     except msgspec.ValidationError:
@@ -246,7 +253,7 @@ def _parse(value: bytes, utf8: Callable[[bytes], bool]) -> "Call | _LooseCall | 
     return call
 
 
-class _LooseCall(Struct, gc=False):
+class LooseCall(Struct, gc=False):
     """A call of which some values were of another type; None stands for a record that is not an object."""
 
     service: str | None = None
@@ -254,7 +261,7 @@ class _LooseCall(Struct, gc=False):
     data: list[Record | None] | None = None
 
 
-def _loose(value: bytes) -> _LooseCall | None:
+def _loose(value: bytes) -> LooseCall | None:
     def refuse(constant: str) -> None:
         msg = f"{constant} is not JSON"
         raise ValueError(msg)
@@ -269,7 +276,7 @@ def _loose(value: bytes) -> _LooseCall | None:
         # than its session lasts.
         too_many = len(data) > MAX_RECORDS
         records = [None] * len(data) if too_many else [_loose_record(item) for item in data]
-    return _LooseCall(
+    return LooseCall(
         service=_loose_text(found.get("service")),
         madonvi=_loose_text(found.get("madonvi")),
         data=records,
@@ -335,7 +342,7 @@ def with_fields(rejections: list[Rejection], value: bytes) -> list[Rejection]:
 
 
 def _progress(record: Record, number: str, unit: str, index: int, latest: int) -> Progress | Rejection:
-    status = _STATUS.get(record.TrangThai or "")
+    status = STATUS.get(record.TrangThai or "")
     if status is None:
         return _unknown_status("TrangThai", record.TrangThai, unit, index)
     time = instant(record.ThoiDiemXuLy, latest)
@@ -348,7 +355,7 @@ def _progress(record: Record, number: str, unit: str, index: int, latest: int) -
 
 
 def _full(record: Record, number: str, unit: str, index: int, latest: int) -> Full | Rejection:
-    status = _STATUS.get(record.TrangThaiHoSo or "")
+    status = STATUS.get(record.TrangThaiHoSo or "")
     if status is None:
         return _unknown_status("TrangThaiHoSo", record.TrangThaiHoSo, unit, index)
     received = instant(record.NgayTiepNhan, latest)
@@ -365,7 +372,7 @@ def _full(record: Record, number: str, unit: str, index: int, latest: int) -> Fu
         instant(record.NgayHenTra),
         record.MaTTHC or "",
         record.MaLinhVuc or "",
-        _facts(record),
+        facts_of(record),
     )
 
 
@@ -381,18 +388,19 @@ def _status_time(record: Record, status: int, received: int, ended: int, returne
     elif status == 1:
         time = instant(record.NgayNopHoSo, latest)
     else:
-        time = max(received, _supplement(record, latest))
+        time = max(received, supplement(record, latest))
     return time or max(
         received,
         ended,
         returned,
-        _supplement(record, latest),
+        supplement(record, latest),
         closing(instant(record.NgayTuChoi, latest)),
         instant(record.NgayNopHoSo, latest),
     )
 
 
-def _supplement(record: Record, latest: int) -> int:
+def supplement(record: Record, latest: int) -> int:
+    """When the last round of supplements of a record was asked for or came in; 0 if there was none."""
     if not record.DanhSachHoSoBoSung:
         return 0
     return max(
@@ -401,7 +409,8 @@ def _supplement(record: Record, latest: int) -> int:
     )
 
 
-def _facts(record: Record) -> int:
+def facts_of(record: Record) -> int:
+    """The facts that a full record states, as bits of this module."""
     facts = 0
     papers = record.TaiLieuNop or ()
     links = None
@@ -444,6 +453,11 @@ def instant(text: str | None, latest: int = 1 << 40) -> int:
         return 0
     time = _MIDNIGHTS[text[:8]] + _CLOCK[text[8:]]
     return time if 0 < time <= latest else 0
+
+
+def instants(texts: Iterable[str | None]) -> list[int]:
+    """Wire times as `instant` reads them, late ones too; below 0 where one names no real instant."""
+    return [_MIDNIGHTS[text[:8]] + _CLOCK[text[8:]] if text else 0 for text in texts]
 
 
 _NEVER: Final = -(1 << 60)

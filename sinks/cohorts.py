@@ -4,14 +4,17 @@ One range query loads every cohort that a micro-batch misses, its dossiers and t
 columnar inserts. A save may be repeated: rows are full state, and of a key the highest version stands.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from rates.cohort import Cohort, CohortKey, packed
+from rates.cohort import Cell, CohortKey
 from rates.dossier import Dossier
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow
-from rates.tallies import TALLIES, counts
-from sinks.client import Database, millis, strings, uints
+from rates.effects import ByColumn, Canary, Columns, DeadLetter, DossierRow, Reached, Stored, TallyRow
+from rates.tallies import BASES, TALLIES, counts
+from sinks.client import Database, ints, millis, strings, uints
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class CohortStore:
@@ -20,69 +23,31 @@ class CohortStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
+    async def cohorts(self) -> Collection[CohortKey]:
+        table = await self._database.arrow("SELECT DISTINCT unit, cohort FROM dossiers")
+        return list(map(CohortKey, *(column.to_pylist() for column in table.columns)))
+
+    async def load(self, keys: Collection[CohortKey]) -> Stored:
         wanted = among(keys)
-        table = await self._database.arrow(
-            "SELECT unit, cohort, number, version, toUInt32(learnt), mask, system, record_status, "
-            "toUInt32(record_time), progress_status, toUInt32(progress_time), toUInt32(received), "
-            "toUInt32(completed), toUInt32(due), facts, procedure, sector "
-            f"FROM dossiers FINAL WHERE {wanted} {_PARTITIONED}"
+        dossiers = await self._database.arrow(
+            "SELECT unit, cohort, number, version, toUInt32(learnt) AS learnt, mask, system, record_status, "
+            "toUInt32(record_time) AS record_time, progress_status, "
+            "toUInt32(progress_time) AS progress_time, toUInt32(received) AS received, "
+            "toUInt32(completed) AS completed, toUInt32(due) AS due, facts, "
+            f"procedure, sector FROM dossiers FINAL WHERE {wanted} {_PARTITIONED}"
         )
-        dossiers: defaultdict[CohortKey, list[tuple[str, Dossier]]] = defaultdict(list)
-        for unit, month, number, *state in zip(*(c.to_pylist() for c in table.columns), strict=True):
-            dossiers[CohortKey(unit, month)].append((number, Dossier(*state)))
-        table = await self._database.arrow(
+        cells = await self._database.arrow(
             f"SELECT DISTINCT unit, cohort, system, basis, toUInt16(day) AS day FROM tallies WHERE {wanted}"
         )
-        cells: defaultdict[CohortKey, list[int]] = defaultdict(list)
-        for unit, month, *cell in zip(*(c.to_pylist() for c in table.columns), strict=True):
-            cells[CohortKey(unit, month)].append(packed(*cell))
-        return {key: Cohort(key, dossiers.get(key, ()), cells.get(key, ())) for key in keys}
+        return Stored(*(_columns(table) for table in (dossiers, cells)))
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
-        states = [row.dossier for row in rows]
-        days = [state.days for state in states]
-        await self._database.insert(
-            "dossiers",
-            {
-                "unit": strings([row.key.unit for row in rows]),
-                "cohort": uints([row.key.month for row in rows], 32),
-                "number": strings([row.number for row in rows]),
-                "version": uints([state.version for state in states], 64),
-                "learnt": uints([state.learnt for state in states], 32),
-                "status": uints([state.status for state in states], 8),
-                "record_status": uints([state.record_status for state in states], 8),
-                "record_time": uints([state.record_time for state in states], 32),
-                "progress_status": uints([state.progress_status for state in states], 8),
-                "progress_time": uints([state.progress_time for state in states], 32),
-                "received": uints([state.received for state in states], 32),
-                "completed": uints([state.completed for state in states], 32),
-                "due": uints([state.due for state in states], 32),
-                "facts": uints([state.facts for state in states], 8),
-                "procedure": strings([state.procedure for state in states]),
-                "sector": strings([state.sector for state in states]),
-                "system": uints([state.system for state in states], 8),
-                "mask": uints([state.mask for state in states], 32),
-                "received_day": uints([day[0] for day in days], 16),
-                "completed_day": uints([day[1] for day in days], 16),
-                "due_day": uints([day[2] for day in days], 16),
-            },
-        )
+        columns = rows.columns if isinstance(rows, ByColumn) else _dossiers(rows)
+        await self._database.insert("dossiers", _encoded(columns, _DOSSIERS))
 
     async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
-        lanes = zip(*(counts(row.vector) for row in rows), strict=True)
-        await self._database.insert(
-            "tallies",
-            {
-                "unit": strings([row.key.unit for row in rows]),
-                "cohort": uints([row.key.month for row in rows], 32),
-                "system": uints([row.cell.system for row in rows], 8),
-                "basis": uints([row.cell.basis for row in rows], 8),
-                "day": uints([row.cell.day for row in rows], 16),
-                "version": uints([row.version for row in rows], 64),
-                **{name: uints(lane, 32) for name, lane in zip(TALLIES, lanes, strict=True)},
-            },
-        )
+        columns = rows.columns if isinstance(rows, ByColumn) else _tallies(rows)
+        await self._database.insert("tallies", _encoded(columns, _TALLIES))
 
     async def save_dead_letters(self, rows: Sequence[DeadLetter]) -> None:
         await self._database.insert(
@@ -129,6 +94,62 @@ class CohortStore:
             "toUInt32(complete_to) AS complete_to FROM progress FINAL"
         )
         return {row["partition"]: Reached(**row) for row in rows}
+
+
+_DOSSIERS: Final = {
+    **dict.fromkeys(("unit", "number", "procedure", "sector"), 0),
+    **dict.fromkeys(("system", "status", "record_status", "progress_status", "facts"), 8),
+    **dict.fromkeys(("received_day", "completed_day", "due_day"), 16),
+    **dict.fromkeys(
+        ("cohort", "learnt", "record_time", "progress_time", "received", "completed", "due", "mask"), 32
+    ),
+    "version": 64,
+}
+"""The bits of each column; 0 for a text."""
+_BITS: Final = _DOSSIERS | {"basis": 8, "day": 16}
+_TALLIES: Final = {
+    "unit": 0,
+    "cohort": 32,
+    "system": 8,
+    "basis": 8,
+    "day": 16,
+    "version": 64,
+    **dict.fromkeys(TALLIES, 32),
+}
+
+
+def _encoded(columns: Columns, bits: Mapping[str, int]) -> dict[str, "pa.Array"]:
+    return {
+        name: uints(columns[name], size) if size else strings(columns[name]) for name, size in bits.items()
+    }
+
+
+def _dossiers(rows: Sequence[DossierRow]) -> Columns:
+    states = [row.dossier for row in rows]
+    return {
+        "unit": [row.key.unit for row in rows],
+        "cohort": [row.key.month for row in rows],
+        "number": [row.number for row in rows],
+        "status": [state.status for state in states],
+        **{f"{basis}_day": [state.days[at] for state in states] for at, basis in enumerate(BASES)},
+        **{name: [getattr(state, name) for state in states] for name in Dossier.__struct_fields__},
+    }
+
+
+def _tallies(rows: Sequence[TallyRow]) -> Columns:
+    lanes = zip(*(counts(row.vector) for row in rows), strict=True)
+    return {
+        "unit": [row.key.unit for row in rows],
+        "cohort": [row.key.month for row in rows],
+        **{name: [getattr(row.cell, name) for row in rows] for name in Cell._fields},
+        "version": [row.version for row in rows],
+        **dict(zip(TALLIES, lanes, strict=True)),
+    }
+
+
+def _columns(table: "pa.Table") -> Columns:
+    columns = {name: table.column(name) for name in table.column_names}
+    return {name: ints(column) if _BITS[name] else column.to_pylist() for name, column in columns.items()}
 
 
 _PARTITIONED = "SETTINGS do_not_merge_across_partitions_select_final = 1"

@@ -158,16 +158,25 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
             folder.drop()
             epoch = batch.epoch
         async with app.folding:
-            offsets = await folder.take(batch.messages)
-        # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
-        if epoch == app.buffer.epoch and not app.rebalancing and isinstance(app.consumer, Consumer):
-            await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
-            if epoch == app.buffer.epoch:
-                app.buffer.durable.update(offsets)
+            offsets = await folder.begin(batch.messages)
+            if not app.buffer.due():
+                offsets |= await folder.settle()
+        await _acknowledge(app, topic, offsets, epoch)
         if asyncio.get_running_loop().time() - told > TELL_SECONDS:
             told = asyncio.get_running_loop().time()
             log.info("folded", **folder.counts)
+    async with app.folding:
+        await _acknowledge(app, topic, await folder.settle(), epoch)
     log.info("folded", **folder.counts)
+
+
+async def _acknowledge(app: App, topic: str, offsets: dict[int, int], epoch: int) -> None:
+    # An ended epoch's rows are durable and harmless, but its offsets are no longer ours to acknowledge.
+    ours = epoch == app.buffer.epoch and not app.rebalancing
+    if offsets and ours and isinstance(app.consumer, Consumer):
+        await app.consumer.acknowledge({TP(topic, partition): at for partition, at in offsets.items()})
+        if epoch == app.buffer.epoch:
+            app.buffer.durable.update(offsets)
 
 
 async def run(app: App, stop: asyncio.Event, address: str) -> None:

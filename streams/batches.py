@@ -3,28 +3,41 @@
     decode → load the cohorts it misses (once) → fold → dossiers → tallies → dead letters → progress
     → and only then its offsets may be acknowledged
 
-Promises: after `Folder.take` returns, everything in its messages is durable; if it raises or is cancelled,
+While one piece of a batch is being saved the next is decoded and folded; never more than one is on its way.
+Promises: an offset is given back once everything before it is durable; if something fails or is cancelled,
 nothing was promised and the same messages may be taken again by anybody. A dossier whose row the engine will
-not take costs its neighbours nothing: it is found, and its events of the batch become dead letters. Memory is
-bounded: clean cohorts are dropped, longest unused first, while more than `cache_dossiers` are held (one hot
+not take costs its neighbours nothing: it is found, and its events of the piece become dead letters. Memory is
+bounded: clean cohorts are let go, longest unused first, while more than `cache_dossiers` are held (one hot
 cohort may exceed that).
 """
 
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
-from rates.cohort import Cell, Cohort, CohortKey, cohort_of, packed
+from rates.cohort import Cell, CohortKey
 from rates.dossier import Procedures
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, due, version
+from rates.effects import NOTHING, Canary, DeadLetter, DossierRow, Reached, Stored, TallyRow, due, version
 from rates.failures import Fatal, Refused, Retry
-from rates.wire import Event, Reason, Rejection, Senders, decode, with_fields
+from rates.wire import Event, Reason, Rejection, Senders, is_utf8, with_fields
+from streams.events import Columns, Events, Message, Source
+from streams.ledger import Changes, Ledger
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +45,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 _MOST_RECORDS: Final = 50_000
 """So many records are folded and saved at once: eight mebibytes of calls can hold millions of empty ones."""
+_BREATH: Final = 400
+"""After so many records others have a turn."""
 _LATEST: Final = (1 << 32) - 1
 """The last second that can be stored (2106): a message may be stamped with any 64-bit time."""
 _TOLD: Final = (1, 3, 10)
@@ -50,8 +65,11 @@ class Register(Procedures, Senders, Protocol):
 class Store(Protocol):
     """Where state is kept. Each call raises `Retry` or `Fatal`; every save may be repeated."""
 
-    async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
-        """The cohorts as stored, cells included; one that is not stored comes back empty."""
+    async def cohorts(self) -> Collection[CohortKey]:
+        """The cohorts that have a dossier."""
+
+    async def load(self, keys: Collection[CohortKey]) -> Stored:
+        """The cohorts as stored, cells included; one that is not stored has no rows."""
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None: ...
 
@@ -67,18 +85,14 @@ class Store(Protocol):
         """How far each partition is durable, by partition."""
 
 
-class Message(NamedTuple):
-    """One Kafka message; `timestamp` in milliseconds since 1970 UTC."""
+class Saving(Protocol):
+    """A saving that goes on beside the folding of what comes next."""
 
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
+    async def done(self) -> None:
+        """Wait for its end; raises what it failed with."""
 
-    @property
-    def size(self) -> int:
-        return len(self.value or b"") + 100
+    def cancel(self) -> None:
+        """Let go of it, wherever it is."""
 
 
 class Folder:
@@ -91,12 +105,15 @@ class Folder:
         *,
         generation: int,
         millis: Callable[[], int],
-        cache_dossiers: int = 1_500_000,
+        cache_dossiers: int = 1_000_000,
         replaced: Callable[[], Awaitable[Register | None]] | None = None,
+        utf8: Callable[[bytes], bool] = is_utf8,
+        aside: Callable[[Coroutine[Any, Any, None]], "Saving"] = lambda saving: _Beside(saving),
     ) -> None:
         """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
 
-        `replaced` is asked before each batch for a register that has replaced the present one.
+        `replaced` is asked before each batch for a register that has replaced the present one; `utf8` may be
+        a faster `rates.wire.is_utf8`; `aside` runs the saving of a piece beside the folding of the next.
         """
         self._store = store
         self._register = register
@@ -104,12 +121,15 @@ class Folder:
         self._millis = millis
         self._cache_dossiers = cache_dossiers
         self._replaced = replaced
-        self._cohorts: OrderedDict[CohortKey, Cohort] = OrderedDict()
+        self._utf8 = utf8
+        self._aside = aside
+        self._ledger = Ledger(register)
+        self._saving: tuple[_Piece, Saving] | None = None
+        self._durable: dict[int, int] = {}
         self._complete_to: dict[int, int] | None = None
+        self._stored: set[CohortKey] = set()
         self._due: dict[int, int] = {}
         self._refused: Counter[str] = Counter()
-        self.held = 0
-        """About how many dossiers are cached."""
         self.counts: Counter[str] = Counter()
         self.seconds: defaultdict[str, float] = defaultdict(float)
         """Time by stage: decode, load, fold, and each step of the order of effects."""
@@ -120,56 +140,98 @@ class Folder:
         self.written: dict[CohortKey, int] = {}
         """Cohorts written, with their partitions, that the audit has not taken up yet; the first of them."""
 
+    @property
+    def held(self) -> int:
+        """About how many dossiers are cached."""
+        return self._ledger.held
+
     def drop(self) -> None:
-        """Forget everything that is cached: another worker may have written meanwhile."""
-        self._cohorts.clear()
-        self.held = 0
+        """Forget everything that is cached or on its way: another worker may have written meanwhile."""
+        if self._saving is not None:
+            self._saving[1].cancel()
+        self._saving = None
+        self._durable = {}
         self._complete_to = None
+        self._ledger.clear()
 
     async def take(self, messages: Sequence[Message]) -> dict[int, int]:
         """Make a batch durable. Messages of a partition are in the order of their offsets.
 
         Returns, for each partition, the offset that may be acknowledged: the one after its last message.
         """
-        refused: dict[str, str] = {}
+        return {**await self.begin(messages), **await self.settle()}
+
+    async def begin(self, messages: Sequence[Message]) -> dict[int, int]:
+        """Fold a batch and begin to save it; returns the offsets that may be acknowledged meanwhile."""
         done = False
         try:
-            while not done:
-                try:
-                    offsets = await self._take(messages, refused)
-                    done = True
-                except _Unstorable as found:
-                    refused |= found.numbers
-                    self.drop()
+            await self._prepare()
+            async for piece in self._pieces(messages):
+                while True:
+                    await self._fold(piece)
+                    if await self._saved():
+                        break
+                    # What the piece before led to was refused and everything dropped: folded in vain.
+                self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)
+                self._saving = piece, self._aside(self._save(piece))
+            done = True
         finally:
             if not done:
                 # What is cached may be ahead of what is stored, and these messages will come again.
                 self.drop()
-        return offsets
+        self.counts["messages"] += len(messages)
+        self.counts["bytes"] += sum(message.size for message in messages)
+        self.counts["batches"] += 1
+        self.counts[f"batches_{10 ** len(str(max(len(messages), 2) - 1))}"] += 1
+        return self._acknowledged()
+
+    async def settle(self) -> dict[int, int]:
+        """Wait until everything that was begun is durable; returns the offsets that may be acknowledged."""
+        done = False
+        try:
+            await self._saved()
+            done = True
+        finally:
+            if not done:
+                self.drop()
+        self._ledger.make_room(self._cache_dossiers, self._ledger.turn)
+        return self._acknowledged()
 
     async def repair(self, key: CohortKey, cells: Collection[Cell], above: int) -> None:
         """Write some tallies of a cohort anew from its stored dossiers; `above`: the version they must reach.
 
         Only for the owner of its partition, between two batches.
         """
-        dropped = self._cohorts.pop(key, None)
-        self.held -= dropped.weight if dropped else 0
-        loaded = await self._persist("load", lambda: self._store.load([key]))
-        vectors = loaded[key].vectors
-        rows = [TallyRow(key, cell, above, vectors.get(packed(*cell), 0)) for cell in cells]
+        durable = await self.settle()
+        stored = await self._persist("load", lambda: self._store.load([key]))
+        fresh = Ledger(self._register)
+        fresh.load([key], stored)
+        vectors = fresh.cells(key)
+        rows = [TallyRow(key, cell, above, vectors.get(cell, 0)) for cell in cells]
         await self._persist("tallies", lambda: self._store.save_tallies(rows))
+        self._ledger.let_go(key)
+        self._durable = durable
 
-    async def _take(self, messages: Sequence[Message], refused: Mapping[str, str]) -> dict[int, int]:
-        piece = _Piece()
+    def _acknowledged(self) -> dict[int, int]:
+        durable, self._durable = self._durable, {}
+        return durable
+
+    async def _prepare(self) -> None:
         if self._complete_to is None:
             stored = await self._persist("progress", self._store.progress)
             self._due = due({at: row.version for at, row in stored.items()}, self._generation)
+            # What is not among them is new: whoever writes it from now on writes what we have yet to read.
+            self._stored = set(await self._persist("load", self._store.cohorts))
             self._complete_to = {partition: stored[partition].complete_to for partition in self._due}
         if self._replaced is not None:
             register = await self._persist("register", self._replaced)
             if register is not None:
                 self._register = register
-        now = self._millis() // 1000
+                self._ledger.register(register)
+
+    async def _pieces(self, messages: Sequence[Message]) -> AsyncIterator["_Piece"]:
+        """The batch in pieces of which each is folded and saved at once."""
+        piece, breath = _Piece(), 0
         for message in messages:
             expected = self._due.pop(message.partition, message.offset)
             if message.offset > expected:
@@ -179,116 +241,143 @@ class Folder:
                     "skipped. Nothing was written. Next: motcua migrate, then start the worker again"
                 )
                 raise Fatal(msg)
-            received_at = min(max(message.timestamp // 1000, 0), _LATEST)
-            canary = (message.key, message.value) == CANARY
-            last = 0 if canary else self._decode(message, received_at, refused, piece)
-            position = version(self._generation, message.offset, last)
-            if canary:
-                sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
-                piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
-                self.counts["canaries"] += 1
-            complete_to = max(self._complete_to.get(message.partition, 0), min(received_at, now))
-            self._complete_to[message.partition] = complete_to
-            piece.reached[message.partition] = Reached(message.partition, position, received_at, complete_to)
-            if len(piece.events) + len(piece.dead) >= _MOST_RECORDS:
-                await self._flush(piece)
-                piece = _Piece()
-        await self._flush(piece)
-        self.counts["messages"] += len(messages)
-        self.counts["bytes"] += sum(message.size for message in messages)
-        self.counts["batches"] += 1
-        self.counts[f"batches_{10 ** len(str(max(len(messages), 2) - 1))}"] += 1
-        return {message.partition: message.offset + 1 for message in messages}
+            began = perf_counter()
+            self._take_in(message, piece)
+            self.seconds["decode"] += perf_counter() - began
+            if piece.events.records >= _MOST_RECORDS:
+                yield piece
+                piece, breath = _Piece(), 0
+            elif piece.events.records - breath >= _BREATH:
+                # What is being saved moves on, and Kafka's client hears its broker.
+                breath = piece.events.records
+                await asyncio.sleep(0)
+        if piece.messages:
+            yield piece
 
-    def _decode(self, message: Message, received_at: int, refused: Mapping[str, str], piece: "_Piece") -> int:
-        """Sort a message's records into events and dead letters; returns the index of the last."""
+    def _take_in(self, message: Message, piece: "_Piece") -> None:
+        received_at = min(max(message.timestamp // 1000, 0), _LATEST)
+        position = version(self._generation, message.offset, 0)
         last = 0
-        with self._timed("decode"):
-            accepted, rejected = decode(message.value, message.key, received_at, self._register)
+        if (message.key, message.value) == CANARY:
+            sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
+            piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
+        else:
+            last = piece.events.add(message, position, received_at, self._register, self._utf8)
+        piece.messages.append(message)
+        before = piece.reached.get(message.partition)
+        complete_to = max(before.complete_to, received_at) if before else received_at
+        reached = Reached(message.partition, position + last, received_at, complete_to)
+        piece.reached[message.partition] = reached
+
+    def _sort(self, piece: "_Piece", refused: Mapping[str, str]) -> Columns:
+        """Sort a piece's records into events and dead letters."""
+
+        def unsound(
+            source: Source, events: Sequence[Event], rejections: Sequence[Rejection]
+        ) -> Sequence[Event]:
             if refused:
                 unstorable = [
                     Rejection(event.index, Reason.REFUSED, "", refused[event.number], event.unit)
-                    for event in accepted
+                    for event in events
                     if event.number in refused
                 ]
-                accepted = [event for event in accepted if event.number not in refused]
-                rejected = [*rejected, *with_fields(unstorable, message.value or b"")]
-            for event in accepted:
-                last = max(last, event.index)
-                position = version(self._generation, message.offset, event.index)
-                piece.events.append((message.partition, position, received_at, event))
-            for rejection in rejected:
-                last = max(last, rejection.index)
-                position = version(self._generation, message.offset, rejection.index)
-                piece.dead.append(
-                    DeadLetter(position, message.partition, message.offset, received_at, rejection)
-                )
-                self.counts[f"dead_{rejection.reason}"] += 1
-        return last
+                events = [event for event in events if event.number not in refused]
+                rejections = [*rejections, *with_fields(unstorable, source.message.value or b"")]
+            at = source.message
+            piece.dead += [
+                DeadLetter(source.position + found.index, at.partition, at.offset, source.learnt, found)
+                for found in rejections
+            ]
+            return events
 
-    async def _flush(self, piece: "_Piece") -> None:
-        touched = await self._fold(piece.events)
-        await self._save(touched, piece)
-        self._make_room(touched)
+        return piece.events.columns(self._register, unsound)
 
-    async def _fold(self, events: Iterable[tuple[int, int, int, Event]]) -> dict[CohortKey, int]:
-        """Fold events in their order; returns the cohorts they touched, each with its partition."""
-        keyed = [
-            (cohort_of(event.unit, event.number), partition, position, received_at, event)
-            for partition, position, received_at, event in events
-        ]
-        touched = {key: partition for key, partition, *_ in keyed}
-        missing = [key for key in touched if key not in self._cohorts]
+    async def _fold(self, piece: "_Piece", refused: Mapping[str, str] | None = None) -> None:
+        if piece.columns is None:
+            with self._timed("decode"):
+                piece.columns = self._sort(piece, refused or {})
+        with self._timed("fold"):
+            sought = self._ledger.seek(piece.columns)
+        missing = sought.missing
         if missing:
-            loaded = await self._persist("load", lambda: self._store.load(missing))
-            for key in missing:
-                cohort = loaded[key]
-                self._cohorts[key] = cohort
-                self.held += cohort.weight
-                self.counts["loaded_dossiers"] += len(cohort.dossiers)
-        with self._timed("fold"):
-            for key, _, position, received_at, event in keyed:
-                cohort = self._cohorts[key]
-                before = cohort.weight
-                outcome = cohort.fold(event, version=position, learnt=received_at, procedures=self._register)
-                self.held += cohort.weight - before
-                self.counts[outcome.value] += 1
-        return touched
+            known = [key for key in missing if key in self._stored]
+            if known:
+                stored = await self._persist("load", lambda: self._store.load(known))
+                with self._timed("fold"):
+                    self.counts["loaded_dossiers"] += self._ledger.load(known, stored)
+            self._ledger.load([key for key in missing if key not in self._stored], NOTHING)
+            self._stored.update(missing)
+        if sought.events.numbers:
+            with self._timed("fold"):
+                flushed = {partition: reached.version for partition, reached in piece.reached.items()}
+                piece.changes = self._ledger.fold(sought, flushed)
 
-    async def _save(self, touched: Mapping[CohortKey, int], piece: "_Piece") -> None:
-        dossiers: list[DossierRow] = []
-        tallies: list[TallyRow] = []
-        with self._timed("fold"):
-            for key, partition in touched.items():
-                cohort = self._cohorts[key]
-                flushed = piece.reached[partition].version
-                dossiers.extend(DossierRow(key, number, state) for number, state in cohort.changed_dossiers())
-                tallies.extend(
-                    TallyRow(key, cell, flushed, vector) for cell, vector in cohort.changed_cells()
-                )
+    async def _saved(self) -> bool:
+        """Wait for the piece on its way; False where the cache was dropped meanwhile."""
+        if self._saving is None:
+            return True
+        piece, saving = self._saving
+        refused: dict[str, str] = {}
+        saved = False
+        while not saved:
+            try:
+                await (self._save(piece) if refused else saving.done())
+                saved = True
+            except _Unstorable as found:
+                refused |= found.numbers
+                self._ledger.clear()
+                messages, piece = piece.messages, _Piece(by_column=False)
+                for message in messages:
+                    self._take_in(message, piece)
+                await self._fold(piece, refused)
+        self._saving = None
+        self._durable |= {message.partition: message.offset + 1 for message in piece.messages}
+        return not refused
+
+    async def _save(self, piece: "_Piece") -> None:
+        changes = piece.changes
         # The order of effects. Each step is durable before the next begins.
-        refused = await self._narrowed("dossiers", dossiers, self._store.save_dossiers)
-        if refused:
-            raise _Unstorable({row.number: why for row, why in refused})
-        for row, why in await self._narrowed("tallies", tallies, self._store.save_tallies):
-            raise Fatal(f"{why} The row is {row}")
+        if changes is not None:
+            refused = await self._narrowed("dossiers", changes.dossiers, self._store.save_dossiers)
+            if refused:
+                raise _Unstorable({row.number: why for row, why in refused})
+            for row, why in await self._narrowed("tallies", changes.tallies, self._store.save_tallies):
+                raise Fatal(f"{why} The row is {row}")
         unkept = await self._narrowed("dead letters", piece.dead, self._store.save_dead_letters)
         if unkept:
             bare = [row._replace(rejection=_bare(row.rejection, why)) for row, why in unkept]
             await self._persist("dead letters", lambda: self._store.save_dead_letters(bare))
-        if piece.reached:
-            await self._persist("progress", lambda: self._store.save_progress(list(piece.reached.values())))
+        reached = self._complete(piece)
+        await self._persist("progress", lambda: self._store.save_progress(reached))
         if piece.canaries:
             await self._persist("canaries", lambda: self._store.save_canaries(list(piece.canaries.values())))
             visible_at = self._millis()
             for canary in piece.canaries.values():
                 self.delays[canary.partition] = max(0, visible_at - canary.sent_at) / 1000
-        for key, partition in touched.items():
-            self._cohorts[key].mark_clean()
+        self._tell(piece)
+
+    def _complete(self, piece: "_Piece") -> list[Reached]:
+        """How far partitions are with this piece; the time that data are complete to never goes back."""
+        now = self._millis() // 1000
+        known = self._complete_to if self._complete_to is not None else {}
+        rows = [
+            row._replace(complete_to=max(known.get(row.partition, 0), min(row.complete_to, now)))
+            for row in piece.reached.values()
+        ]
+        known |= {row.partition: row.complete_to for row in rows}
+        return rows
+
+    def _tell(self, piece: "_Piece") -> None:
+        self.counts["canaries"] += len(piece.canaries)
+        self.counts.update(f"dead_{row.rejection.reason}" for row in piece.dead)
+        if piece.changes is None:
+            return
+        self.counts["dossiers_written"] += len(piece.changes.dossiers)
+        self.counts["tallies_written"] += len(piece.changes.tallies)
+        self.counts.update({outcome.value: n for outcome, n in piece.changes.outcomes.items()})
+        for key, partition in piece.changes.touched.items():
             if len(self.written) < _MOST_WRITTEN:
                 self.written[key] = partition
-        self.counts["dossiers_written"] += len(dossiers)
-        self.counts["tallies_written"] += len(tallies)
 
     async def _narrowed(
         self, step: str, rows: Sequence[R], save: Callable[[Sequence[R]], Awaitable[None]]
@@ -311,13 +400,6 @@ class Folder:
                 if self._refused[step] > _MOST_REFUSED:
                     raise
         return found
-
-    def _make_room(self, touched: Iterable[CohortKey]) -> None:
-        for key in touched:
-            self._cohorts.move_to_end(key)
-        while self.held > self._cache_dossiers and len(self._cohorts) > 1:
-            _, dropped = self._cohorts.popitem(last=False)
-            self.held -= dropped.weight
 
     async def _persist(self, step: str, call: Callable[[], Awaitable[T]]) -> T:
         """Do one step however long the store is away: nothing is acknowledged meanwhile."""
@@ -353,13 +435,29 @@ class Folder:
 
 
 class _Piece:
-    """What is folded and saved at once: events with partition, position and receipt, and what else came."""
+    """What is folded and saved at once: messages, and what they came to."""
 
-    def __init__(self) -> None:
-        self.events: list[tuple[int, int, int, Event]] = []
+    def __init__(self, *, by_column: bool = True) -> None:
+        self.messages: list[Message] = []
+        self.events = Events(by_column=by_column)
+        self.columns: Columns | None = None
         self.dead: list[DeadLetter] = []
         self.reached: dict[int, Reached] = {}
         self.canaries: dict[int, Canary] = {}
+        self.changes: Changes | None = None
+
+
+class _Beside:
+    def __init__(self, saving: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.ensure_future(saving)
+        # One that is let go of has nobody who would ask what became of it.
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def done(self) -> None:
+        await self._task
+
+    def cancel(self) -> None:
+        self._task.cancel()
 
 
 class _Unstorable(Exception):

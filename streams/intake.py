@@ -16,12 +16,14 @@ from typing import Any, ClassVar, cast
 import faust
 import faust.tables
 import faust.tables.recovery
+import uvloop
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Seconds, ServiceT
 from mode.services import WaitArgT
 
-from streams.batches import Folder, Message
+from streams.batches import Folder
+from streams.events import Message
 from streams.offsets import Buffer
 
 
@@ -59,6 +61,14 @@ class Consumer(driver.Consumer):
         except self.consumer_stopped_errors:
             if not app.should_stop:
                 raise
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        # It has a loop of its own, where every byte from Kafka comes in.
+        thread = driver.AIOKafkaConsumerThread(
+            self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop()
+        )
+        thread._close_thread_loop_on_stop = True  # noqa: SLF001  # as it is for a loop of its own making
+        return thread
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to where each assigned partition is to be read on from, and tell the buffer.

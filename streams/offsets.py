@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from rates.failures import Fatal
-from streams.batches import Message
+from streams.events import Message
 
 
 class Limits(NamedTuple):
@@ -110,20 +110,22 @@ class Buffer:
             self._room.clear()
         self._changed.set()
 
+    def due(self) -> bool:
+        """Whether there is a micro-batch to be taken now."""
+        if self._closed or not self._messages:
+            return False
+        full = self._bytes >= self._limits.bytes or len(self._messages) >= self._limits.messages
+        return full or asyncio.get_running_loop().time() >= self._since + self._limits.age
+
     async def next_batch(self) -> Batch | None:
         """The next micro-batch, as soon as one is due; None once the buffer is closed."""
-        loop = asyncio.get_running_loop()
         while not self._closed:
-            if not self._messages:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            left = self._since + self._limits.age - loop.time()
-            if left <= 0 or self._bytes >= self._limits.bytes or len(self._messages) >= self._limits.messages:
+            if self.due():
                 return self._cut()
+            left = self._since + self._limits.age - asyncio.get_running_loop().time()
             self._changed.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(left if self._messages else None):
                     await self._changed.wait()
         return None
 

@@ -14,7 +14,8 @@ from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
 from sinks.migrate import migrate
 from streams.audit import Auditor, in_flight, partition_of
-from streams.batches import Folder, Message
+from streams.batches import Folder
+from streams.events import Message
 from tests.support.calls import call, full
 from tests.support.register import SmallRegister
 

@@ -13,7 +13,8 @@ from sinks import deadletters, migrate
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
 from sinks.deadletters import Chosen, Try
-from streams.batches import Folder, Message
+from streams.batches import Folder
+from streams.events import Message
 from tests.support.calls import UNIT, call, full
 from tests.support.register import SmallRegister
 

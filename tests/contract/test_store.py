@@ -1,11 +1,11 @@
 """One suite for both stores: what folding relies on holds in memory and in ClickHouse alike."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from itertools import count
 
 import pytest
 
-from rates.cohort import Cell, CohortKey, packed, unpacked
+from rates.cohort import Cell, Cohort, CohortKey, packed, unpacked
 from rates.dossier import Dossier, unpack
 from rates.effects import DeadLetter, DossierRow, Reached, TallyRow, version
 from rates.tallies import lanes
@@ -14,7 +14,7 @@ from sinks import migrate
 from sinks.client import connect
 from sinks.cohorts import CohortStore
 from streams.batches import Store
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryStore, cohorts
 
 KEY = CohortKey("H18.21", 202310)
 OLD = CohortKey("000.17.22.H56", 7)
@@ -52,8 +52,12 @@ def dossier(at: int, **changes: object) -> Dossier:
     return Dossier(**{**values, **changes})  # type: ignore[arg-type]
 
 
+async def loaded_as(store: Store, keys: Collection[CohortKey]) -> dict[CohortKey, Cohort]:
+    return cohorts(keys, await store.load(keys))
+
+
 async def test_a_cohort_that_is_not_stored_comes_back_empty(store: Store) -> None:
-    loaded = await store.load([KEY])
+    loaded = await loaded_as(store, [KEY])
     assert not loaded[KEY].dossiers
     assert not loaded[KEY].vectors
 
@@ -65,7 +69,7 @@ async def test_a_dossier_comes_back_as_it_was_saved(store: Store) -> None:
     await store.save_dossiers(
         [DossierRow(KEY, "H18.21-231002-0147", state), DossierRow(OLD, "Đ “x”'\\", bare)]
     )
-    loaded = await store.load([KEY, OLD])
+    loaded = await loaded_as(store, [KEY, OLD])
     assert {n: unpack(p) for n, p in loaded[KEY].dossiers.items()} == {"H18.21-231002-0147": state}
     assert {n: unpack(p) for n, p in loaded[OLD].dossiers.items()} == {"Đ “x”'\\": bare}
 
@@ -73,7 +77,7 @@ async def test_a_dossier_comes_back_as_it_was_saved(store: Store) -> None:
 async def test_the_highest_version_stands_whatever_the_order_of_saves(store: Store) -> None:
     for at in (5, 9, 7, 9, 1):
         await store.save_dossiers([DossierRow(KEY, "n", dossier(at, mask=at))])
-    loaded = await store.load([KEY])
+    loaded = await loaded_as(store, [KEY])
     assert unpack(loaded[KEY].dossiers["n"]).mask == 9
 
 
@@ -81,7 +85,7 @@ async def test_cells_that_exist_are_part_of_a_loaded_cohort_even_as_zeros(store:
     cell, empty = Cell(6, 2, 19_632), Cell(0, 0, 1)
     await store.save_tallies([TallyRow(KEY, cell, 4, lanes(7)), TallyRow(KEY, empty, 4, 0)])
     await store.save_tallies([TallyRow(OLD, cell, 4, lanes(7))])
-    loaded = await store.load([KEY])
+    loaded = await loaded_as(store, [KEY])
     assert {unpacked(key): vector for key, vector in loaded[KEY].vectors.items()} == {cell: 0, empty: 0}
 
 
@@ -89,7 +93,7 @@ async def test_cohorts_of_many_years_are_saved_at_once(store: Store) -> None:
     keys = [CohortKey("H18", year * 100 + 1) for year in range(2000, 2100)] + [OLD]
     await store.save_dossiers([DossierRow(key, "n", dossier(1)) for key in keys])
     await store.save_tallies([TallyRow(key, Cell(0, 0, 19_000), 1, lanes(1)) for key in keys])
-    loaded = await store.load(keys)
+    loaded = await loaded_as(store, keys)
     stored = packed(0, 0, 19_000)
     assert all(list(loaded[key].dossiers) == ["n"] and stored in loaded[key].vectors for key in keys)
 
@@ -106,3 +110,9 @@ async def test_a_dead_letter_may_be_saved_again(store: Store) -> None:
     letter = DeadLetter(version(1, 7, 2), 3, 7, 1_696_233_600, rejection)
     await store.save_dead_letters([letter])
     await store.save_dead_letters([letter])
+
+
+async def test_the_cohorts_that_have_a_dossier_are_known(store: Store) -> None:
+    assert set(await store.cohorts()) == set()
+    await store.save_dossiers([DossierRow(key, "n", dossier(1)) for key in (KEY, OLD, KEY)])
+    assert set(await store.cohorts()) == {KEY, OLD}

@@ -15,12 +15,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from rates.cohort import Cell, Cohort, CohortKey, cohort_of, packed
+from rates import effects
+from rates.cohort import Cell, CohortKey, cohort_of
 from rates.dossier import Dossier, fold
-from rates.effects import DeadLetter, DossierRow, Reached, TallyRow, version
+from rates.effects import NOTHING, DeadLetter, DossierRow, Reached, Stored, TallyRow, version
+from rates.failures import Fatal
 from rates.tallies import BASES, TALLIES, counts
 from rates.wire import Event, decode
-from streams.batches import Folder, Message
+from streams.batches import Folder
+from streams.events import Message
+from streams.ledger import Ledger
 from tests.support.memory import MemoryStore
 from tests.support.register import SmallRegister
 
@@ -36,7 +40,7 @@ Row = DossierRow | TallyRow | DeadLetter | Reached
 class Variant:
     """How a world differs from the design."""
 
-    cohort: type[Cohort] = Cohort
+    ledger: type[Ledger] = Ledger
     loads_cells: bool = True
     acknowledges_first: bool = False
     drops_on_rebalance: bool = True
@@ -60,7 +64,7 @@ class Database(MemoryStore):
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
-        self._variant = variant
+        self.variant = variant
         self._clock = 0
         self.letters: dict[tuple[int, int], DeadLetter] = {}
 
@@ -78,7 +82,7 @@ class Database(MemoryStore):
 
     def _land_tally(self, row: TallyRow) -> None:
         stored = self.tallies.get((row.key, row.cell))
-        if self._variant.increments:
+        if self.variant.increments:
             base = stored.vector if stored else 0
             self.tallies[row.key, row.cell] = row._replace(vector=base + row.vector)
         else:
@@ -86,24 +90,12 @@ class Database(MemoryStore):
 
     def stamped(self, rows: Sequence[TallyRow]) -> list[TallyRow]:
         """The rows with the version that the variant gives them."""
-        if self._variant.constant_versions:
+        if self.variant.constant_versions:
             return [row._replace(version=1) for row in rows]
-        if self._variant.versions_from_clock:
+        if self.variant.versions_from_clock:
             self._clock += 1
             return [row._replace(version=self._clock) for row in rows]
         return list(rows)
-
-    def cohorts(self, keys: Collection[CohortKey]) -> dict[CohortKey, Cohort]:
-        return {
-            key: self._variant.cohort(
-                key,
-                [(number, dossier) for (of, number), dossier in self.dossiers.items() if of == key],
-                [packed(*cell) for of, cell in self.tallies if of == key]
-                if self._variant.loads_cells
-                else (),
-            )
-            for key in keys
-        }
 
 
 class Link:
@@ -112,9 +104,14 @@ class Link:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
+    async def cohorts(self) -> Collection[CohortKey]:
         await Pause()
-        return self._database.cohorts(keys)
+        return await self._database.cohorts()
+
+    async def load(self, keys: Collection[CohortKey]) -> Stored:
+        await Pause()
+        found = await self._database.load(keys)
+        return found if self._database.variant.loads_cells else found._replace(cells=NOTHING.cells)
 
     async def progress(self) -> Mapping[int, Reached]:
         await Pause()
@@ -135,6 +132,22 @@ class Link:
     async def save_progress(self, rows: Sequence[Reached]) -> None:
         await Pause(rows)
 
+    async def save_canaries(self, rows: Sequence[effects.Canary]) -> None:
+        raise AssertionError("no canary is sent here")
+
+
+class Beside:
+    """The saving of a piece, which goes on only when it is waited for: as late as it can be."""
+
+    def __init__(self, saving: Coroutine[Any, Any, None]) -> None:
+        self._saving = saving
+
+    async def done(self) -> None:
+        await self._saving
+
+    def cancel(self) -> None:
+        self._saving.close()
+
 
 @dataclass(eq=False)
 class Worker:
@@ -142,6 +155,7 @@ class Worker:
     position: dict[int, int]  # the next offset to take, by partition
     task: Coroutine[Any, Any, dict[int, int]] | None = None
     pause: Pause | None = None
+    begun: bool = False  # a batch that was folded is yet to be saved
 
 
 @dataclass
@@ -160,9 +174,20 @@ class World:
         self.cache_dossiers = self.random.choice((0, 1, 2, 1000))
         self.sizes = self.random.choice(((1,), (1, 2), (2, 4), (1, 9)))
         self.owner = self._worker()
+        self.ended = ""
 
     def run(self) -> "World":
         """Let everything happen, then let a last healthy worker take what is left."""
+        try:
+            self._run()
+        except Fatal as why:
+            self.ended = str(why)
+            for worker in (*self.stalled, self.owner):
+                self._kill(worker)
+                worker.folder.drop()
+        return self
+
+    def _run(self) -> None:
         mishaps = [self._crash, self._stall, self._rebalance, self._cancel, self._regain, self._arrive]
         # Each world has mishaps of its own, or the rare meetings of two would hardly ever happen.
         happenings = (
@@ -182,8 +207,8 @@ class World:
             self._arrive()
             for worker in tuple(self.stalled):
                 if worker.task is None or not self._step(worker, owns=False):
+                    worker.folder.drop()
                     self.stalled.remove(worker)
-        return self
 
     def _worker(self) -> Worker:
         folder = Folder(
@@ -192,7 +217,9 @@ class World:
             generation=GENERATION,
             millis=lambda: NOW * 1000,
             cache_dossiers=self.cache_dossiers,
+            aside=Beside,
         )
+        folder._ledger = self.variant.ledger(REGISTER)
         return Worker(folder, dict(self.acknowledged))
 
     # What may happen
@@ -256,17 +283,22 @@ class World:
     def _rewind(self, worker: Worker) -> None:
         if self.variant.drops_on_rebalance:
             worker.folder.drop()
+            worker.begun = False
         worker.position = dict(self.acknowledged)
 
     def _step(self, worker: Worker, *, owns: bool) -> bool:
         """One call to the store further; False where the worker has nothing left to take."""
         if worker.task is None:
             batch = self._batch(worker)
-            if not batch:
+            if not batch and not worker.begun:
                 return False
             if self.variant.acknowledges_first and owns:
                 self.acknowledged.update({message.partition: message.offset + 1 for message in batch})
-            worker.task = worker.folder.take(batch)
+            worker.begun = bool(batch) and self.random.random() < 0.4
+            if not batch:
+                worker.task = worker.folder.settle()
+            else:
+                worker.task = worker.folder.begin(batch) if worker.begun else worker.folder.take(batch)
         elif worker.pause is not None:
             self.database.land(worker.pause.rows)
         try:
@@ -295,6 +327,8 @@ class World:
     def _kill(self, worker: Worker) -> None:
         """Of the rows on their way some land now, some later, some never."""
         if worker.task is None:
+            worker.folder.drop()
+            worker.begun = False
             return
         if worker.pause is not None:
             landing, rest = self._parted(worker.pause.rows)
@@ -305,6 +339,7 @@ class World:
                 self.flights.append(rest if self.random.random() < 0.7 else self._parted(rest)[0])
         worker.task.close()
         worker.task = worker.pause = None
+        worker.begun = False
 
     def _retire(self, worker: Worker) -> None:
         if self.random.random() < 0.5:
@@ -328,7 +363,7 @@ class World:
     def differences(self) -> list[str]:
         """How the database differs from a plain recount of the log."""
         dossiers, dead = self._recount()
-        found = []
+        found = [self.ended] if self.ended else []
         if self.database.dossiers != dossiers:
             found.append("dossiers")
         if set(_tallied(self.database.tallies)) != set(_summed(dossiers)):

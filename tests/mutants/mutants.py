@@ -6,13 +6,14 @@ which fails for it. `test_mutants.py` makes the change in a copy and runs them.
 
 from typing import Final, NamedTuple
 
-COHORT, DOSSIER = "rates/cohort.py", "rates/dossier.py"
+DOSSIER, LEDGER = "rates/dossier.py", "streams/ledger.py"
 BATCHES, APP = "streams/batches.py", "streams/app.py"
 
 _MODEL = "tests/model/test_model.py::test_the_seeds_of_the_canaries_find_nothing_where_every_rule_holds"
 _UNIT = "tests/unit/test_"
-_APPLIED = (
-    f"{_UNIT}cohort.py::test_an_event_applied_before_has_the_whole_cohort_written_again_and_changes_nothing"
+_LEDGER = (
+    "tests/property/test_ledger.py::"
+    "test_a_piece_folded_at_once_leads_to_the_rows_that_its_events_lead_to_one_by_one"
 )
 
 
@@ -30,82 +31,94 @@ MUTANTS: Final = (
     Mutant(
         "acknowledge before write",
         APP,
-        "offsets = await folder.take(batch.messages)",
+        "offsets = await folder.begin(batch.messages)",
         "await app.consumer.acknowledge({TP(topic, m.partition): m.offset + 1 for m in batch.messages}); "
-        "offsets = await folder.take(batch.messages)",
+        "offsets = await folder.begin(batch.messages)",
         (f"{_UNIT}acknowledging.py::test_what_could_not_be_written_is_not_acknowledged",),
+    ),
+    Mutant(
+        "acknowledge what is still being written",
+        BATCHES,
+        "                self._saving = piece, self._aside(self._save(piece))\n",
+        "                self._saving = piece, self._aside(self._save(piece))\n"
+        "                self._durable |= {m.partition: m.offset + 1 for m in piece.messages}\n",
+        (f"{_UNIT}batches.py::test_what_is_still_being_saved_may_not_be_acknowledged",),
     ),
     Mutant(
         "progress is told before its rows are written",
         BATCHES,
         "        # The order of effects. Each step is durable before the next begins.\n",
-        "        await self._store.save_progress(list(piece.reached.values()))\n",
+        "        await self._store.save_progress(self._complete(piece))\n",
         (f"{_UNIT}batches.py::test_what_cannot_be_saved_is_raised_and_nothing_after_it_is_written",),
     ),
     Mutant(
         "tallies from increments",
-        COHORT,
-        "        self._dirty_cells.clear()\n",
-        "        self._dirty_cells.clear()\n        self.vectors = dict.fromkeys(self.vectors, 0)\n",
-        (
-            f"{_MODEL}[tallies are saved as increments]",
-            f"{_UNIT}cohort.py::test_vectors_are_computed_from_dossiers_on_load",
-        ),
+        LEDGER,
+        '        counts = self._tally["counts"][at]\n',
+        '        counts = self._tally["counts"][at]\n        self._tally["counts"][at] = 0\n',
+        (f"{_MODEL}[tallies are saved as increments]", _LEDGER),
     ),
     Mutant(
         "no zeroed days: an emptied one is not written",
-        COHORT,
-        "            yield unpacked(cell), self.vectors[cell]",
-        "            if self.vectors[cell]: yield unpacked(cell), self.vectors[cell]",
-        (f"{_UNIT}cohort.py::test_a_dossier_that_changes_its_day_leaves_the_old_day_as_zeros",),
+        LEDGER,
+        "        accepted = record | row\n",
+        '        touched = touched[self._tally["counts"][touched].any(axis=1)]\n'
+        "        accepted = record | row\n",
+        (_LEDGER,),
     ),
     Mutant(
         "no zeroed days: stored ones are not part of a loaded cohort",
-        COHORT,
-        "dict.fromkeys(cells, 0)",
-        "{}",
-        (
-            f"{_MODEL}[stored cells are not part of a loaded cohort]",
-            f"{_UNIT}cohort.py::test_a_loaded_cohort_is_clean_and_knows_the_cells_that_are_stored",
-        ),
+        LEDGER,
+        "        self._cells(np.unique(self._of(cells) << _CELL | packed))\n",
+        "",
+        (f"{_MODEL}[stored cells are not part of a loaded cohort]", _LEDGER),
     ),
     Mutant(
         "own day left out",
-        COHORT,
-        "self._touch(packed(system, basis, day_of(time)))",
-        "pass",
-        (
-            f"{_MODEL}[no event marks the days it names]",
-            f"{_UNIT}cohort.py::test_a_record_writes_every_day_it_names_even_as_zeros",
-        ),
+        LEDGER,
+        "            self._own(place, system, [day * new.full for day in days], applied),\n",
+        "",
+        (f"{_MODEL}[no event marks the days it names]", _LEDGER),
     ),
     Mutant(
         "rule 3 left out: an applied event marks nothing",
-        COHORT,
-        "        if isinstance(event, Full):\n            system =",
-        "        if (seen := self.dossiers.get(event.number)) and version <= unpack(seen).version:\n"
-        "            return Outcome.APPLIED\n"
-        "        if isinstance(event, Full):\n            system =",
-        (f"{_MODEL}[an applied event marks nothing]", _APPLIED),
-    ),
-    Mutant(
-        "rule 3 left out: an applied event marks only the days it names",
-        COHORT,
-        "            self._all_dirty = True\n            return Outcome.APPLIED",
-        "            return Outcome.APPLIED",
-        (_APPLIED,),
+        LEDGER,
+        '            touched = np.union1d(touched, self._whole(state["cohort"][place[applied]]))\n',
+        "            pass\n",
+        (f"{_MODEL}[an applied event marks nothing]", _LEDGER),
     ),
     Mutant(
         "version from a clock",
         BATCHES,
-        "flushed = piece.reached[partition].version",
-        "flushed = __import__('time').monotonic_ns()",
+        "flushed = {partition: reached.version for",
+        "flushed = {partition: __import__('time').monotonic_ns() for",
         (f"{_MODEL}[tallies carry the time of saving as version]",),
+    ),
+    Mutant(
+        "late event applied, on arrays",
+        LEDGER,
+        "    before = np.maximum(before, known[group] + 1)\n",
+        "",
+        (_LEDGER,),
+    ),
+    Mutant(
+        "late event applied: one that was applied before",
+        LEDGER,
+        'applied = new.version <= state["version"][place]',
+        'applied = new.version == state["version"][place]',
+        (_LEDGER,),
+    ),
+    Mutant(
+        "a cohort that is being saved is let go of",
+        BATCHES,
+        "self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)",
+        "self._ledger.make_room(self._cache_dossiers, self._ledger.turn)",
+        (f"{_UNIT}batches.py::test_a_cohort_that_is_being_saved_is_held_however_little_may_be",),
     ),
     Mutant(
         "late event applied: an older record",
         DOSSIER,
-        "if newer < (stored.record_time, _STAGE[stored.record_status]):",
+        "if newer < (stored.record_time, STAGE[stored.record_status]):",
         "if False:",
         (f"{_UNIT}dossier.py::test_what_loses_changes_nothing",),
     ),
@@ -117,13 +130,6 @@ MUTANTS: Final = (
         (f"{_UNIT}dossier.py::test_what_loses_changes_nothing",),
     ),
     Mutant(
-        "late event applied: one that was applied before",
-        COHORT,
-        "version <= stored.version",
-        "version == stored.version",
-        (_APPLIED,),
-    ),
-    Mutant(
         "cache kept across a rebalance: the worker does not drop it",
         APP,
         "            folder.drop()\n",
@@ -133,8 +139,8 @@ MUTANTS: Final = (
     Mutant(
         "cache kept across a rebalance: dropping forgets nothing",
         BATCHES,
-        "        self._cohorts.clear()\n",
-        "",
+        "        self._complete_to = None\n        self._ledger.clear()\n",
+        "        self._complete_to = None\n",
         (f"{_UNIT}acknowledging.py::test_after_a_rebalance_a_worker_counts_what_another_wrote_meanwhile",),
     ),
 )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rates.cohort import Cohort, CohortKey, packed
-from rates.dossier import _STAGE, Dossier, fold, pack, unpack
+from rates.dossier import STAGE, Dossier, fold, pack, unpack
 from rates.tallies import BASES, TALLIES, counts, lanes
 from rates.wire import Event, Full
 from tests.property.worlds import NUMBER, events
@@ -33,7 +33,7 @@ def rivals(sequence: Sequence[Event]) -> dict[tuple[int, int], list[Event]]:
     groups: dict[tuple[int, int], list[Event]] = {}
     for event in reversed(sequence):
         if isinstance(event, Full):
-            group = groups.setdefault((event.status_time, _STAGE[event.status]), [])
+            group = groups.setdefault((event.status_time, STAGE[event.status]), [])
             if event not in group:
                 group.append(event)
     return groups

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rates.cohort import Cell, Cohort, CohortKey, packed
 from rates.dossier import Dossier
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow
+from rates.effects import Canary, DeadLetter, DossierRow, Reached, Stored, TallyRow, dossier_row
 
 
 class MemoryStore:
@@ -17,15 +17,14 @@ class MemoryStore:
         self.reached: dict[int, Reached] = {}
         self.canaries: dict[int, Canary] = {}
 
-    async def load(self, keys: Collection[CohortKey]) -> Mapping[CohortKey, Cohort]:
-        return {
-            key: Cohort(
-                key,
-                [(number, dossier) for (of, number), dossier in self.dossiers.items() if of == key],
-                [packed(*cell) for of, cell in self.tallies if of == key],
-            )
-            for key in keys
-        }
+    async def cohorts(self) -> Collection[CohortKey]:
+        return {key for key, _ in self.dossiers}
+
+    async def load(self, keys: Collection[CohortKey]) -> Stored:
+        return stored(
+            [DossierRow(key, number, at) for (key, number), at in self.dossiers.items() if key in keys],
+            [(key, cell) for key, cell in self.tallies if key in keys],
+        )
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         for row in rows:
@@ -53,3 +52,35 @@ class MemoryStore:
 
     async def progress(self) -> Mapping[int, Reached]:
         return dict(self.reached)
+
+
+def stored(dossiers: Sequence[DossierRow], cells: Sequence[tuple[CohortKey, Cell]]) -> Stored:
+    """Rows by column, as a store loads them."""
+    states = [row.dossier for row in dossiers]
+    return Stored(
+        {
+            "unit": [row.key.unit for row in dossiers],
+            "cohort": [row.key.month for row in dossiers],
+            "number": [row.number for row in dossiers],
+            **{name: [getattr(state, name) for state in states] for name in Dossier.__struct_fields__},
+        },
+        {
+            "unit": [key.unit for key, _ in cells],
+            "cohort": [key.month for key, _ in cells],
+            **{name: [getattr(cell, name) for _, cell in cells] for name in Cell._fields},
+        },
+    )
+
+
+def cohorts(keys: Collection[CohortKey], found: Stored) -> dict[CohortKey, Cohort]:
+    """What a store has loaded, as the cohorts of `rates.cohort`."""
+    dossiers: dict[CohortKey, list[tuple[str, Dossier]]] = {key: [] for key in keys}
+    cells: dict[CohortKey, list[int]] = {key: [] for key in keys}
+    for at in range(len(found.dossiers["number"])):
+        row = dossier_row({name: column[at] for name, column in found.dossiers.items()})
+        dossiers[row.key].append((row.number, row.dossier))
+    for unit, month, *cell in zip(
+        *(found.cells[name] for name in ("unit", "cohort", *Cell._fields)), strict=True
+    ):
+        cells[CohortKey(unit, int(month))].append(packed(*map(int, cell)))
+    return {key: Cohort(key, dossiers[key], cells[key]) for key in keys}

@@ -10,7 +10,8 @@ from rates.effects import DossierRow
 from rates.failures import Fatal
 from rates.tallies import TALLIES, counts
 from streams.app import _fold
-from streams.batches import Folder, Message
+from streams.batches import Folder
+from streams.events import Message
 from streams.intake import App, Consumer
 from streams.offsets import Buffer, Limits
 from tests.support.calls import NUMBER, UNIT, call, full

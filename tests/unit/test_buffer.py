@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rates.failures import Fatal
-from streams.batches import Message
+from streams.events import Message
 from streams.offsets import Buffer, Limits
 
 

@@ -19,7 +19,8 @@ from rates.cohort import Cell, CohortKey
 from rates.effects import Checked, Compared, Difference, DossierRow, Reached, version
 from rates.failures import Refused, Retry
 from streams.audit import Auditor, partition_of
-from streams.batches import CANARY, Folder, Message
+from streams.batches import CANARY, Folder
+from streams.events import Message
 from streams.intake import App
 from streams.offsets import Buffer, Limits
 from streams.vitals import Numbers, Teller, Told, numbers

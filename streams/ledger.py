@@ -1,0 +1,538 @@
+"""The cohorts that a worker holds, by column: the fold of `rates.cohort`, for a whole piece at once.
+
+`rates.dossier.fold` and `rates.cohort.Cohort` say what a dossier is and how it counts, one event at a time.
+A worker takes hundreds of thousands of events a second, so here the same is done with arrays: all events of a
+piece are sorted by dossier, the two clocks of each dossier become running maxima, and of each dossier only
+what stood before and what stands after is counted. No rule of counting is written a second time: masks come
+from a table of `rates.tallies.mask_of`. `tests/property/test_ledger.py` holds both against each other.
+
+What is held takes about 200 bytes a dossier. Cohorts are held whole or not at all.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rates.cohort import UNDATED, Cell, CohortKey, cohort_of
+from rates.dossier import STAGE, Dossier, Outcome, Procedures
+from rates.effects import ByColumn, DossierRow, Stored, TallyRow, dossier_row, tally_row
+from rates.tallies import BASES, BIT, TALLIES, mask_of
+from rates.wire import DAY, LOCAL, RESULT_REQUIRED
+from streams.events import TIMES, Columns, Ints
+
+Bools: TypeAlias = NDArray[np.bool_]
+
+_STATE: Final[dict[str, Any]] = (
+    dict.fromkeys(Dossier.__struct_fields__[:-2], np.uint32)
+    | dict.fromkeys(("system", "record_status", "progress_status", "facts"), np.uint8)
+    | {"version": np.uint64}
+)
+_STAGE: Final = np.array(STAGE, np.int64)
+_STATUSES, _FACTS = len(STAGE), 2 * RESULT_REQUIRED
+_IS_RECEIVED, _IS_DONE = 1 << BIT["received"], 1 << BIT["done"]
+_MASKS: Final = 14
+"""So many bits name a mask: there are a few hundred of them."""
+_CELL: Final = 28
+"""So many bits have a cell's system, basis and day."""
+_PAIRS: Final = 100_000
+"""So many procedures with their sectors are remembered."""
+_DATED: Final = len("-231002-")
+
+
+class Sought(NamedTuple):
+    """Events, and the dossiers among them that are not held, each with its cohort."""
+
+    events: Columns
+    strangers: dict[str, CohortKey]
+    missing: list[CohortKey]
+    """Cohorts that must be loaded before these events are folded."""
+
+
+class Changes(NamedTuple):
+    """What a piece leads to: rows to be saved, and the cohorts it touched, each with its partition."""
+
+    dossiers: Sequence[DossierRow]
+    tallies: Sequence[TallyRow]
+    touched: dict[CohortKey, int]
+    outcomes: Counter[Outcome]
+
+
+class Ledger:
+    """Held cohorts. Whatever is written of them is a copy, so folding may go on meanwhile."""
+
+    def __init__(self, procedures: Procedures) -> None:
+        self._procedures = procedures
+        self._masks = _Masks()
+        self.clear()
+
+    def __contains__(self, key: CohortKey) -> bool:
+        return key in self._cohorts
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        self._cohorts: dict[CohortKey, int] = {}
+        self._place: dict[str, int] = {}
+        self._cell: dict[int, int] = {}
+        self._cohort = _Rows(
+            unit=object, month=np.uint32, partition=np.uint16, used=np.int64, weight=np.int64
+        )
+        self._dossier = _Rows(**_STATE, cohort=np.int64, number=object, procedure=object, sector=object)
+        self._tally = _Rows(key=np.int64, counts=(np.uint32, len(TALLIES)))
+        self._pairs = _Pairs(self._procedures)
+        self._turn = 0
+        self.held = 0
+        """How much is held: dossiers, cells, and four for each cohort."""
+
+    def register(self, procedures: Procedures) -> None:
+        """Fold by another register from now on; what was folded stays as it is."""
+        self._procedures = procedures
+        self._pairs = _Pairs(procedures)
+
+    def seek(self, events: Columns) -> Sought:
+        """Find the dossiers that events are about."""
+        new = [number for number in events.numbers if number not in self._place]
+        # Of a number with a date its unit and date decide, and most have theirs in common with others.
+        begins = [number[: number.index("-") + _DATED] for number in new]
+        keys = {begin: cohort_of(begin[: begin.index("-")], begin) for begin in set(begins)}
+        strangers = dict(zip(new, map(keys.__getitem__, begins), strict=True))
+        if any(key.month < UNDATED for key in keys.values()):
+            for number, key in strangers.items():
+                if key.month < UNDATED:
+                    strangers[number] = cohort_of(key.unit, number)
+        missing = [key for key in dict.fromkeys(strangers.values()) if key not in self._cohorts]
+        return Sought(events, strangers, missing)
+
+    def load(self, keys: Collection[CohortKey], stored: Stored) -> int:
+        """Hold these cohorts as they are stored; returns how many dossiers they have."""
+        at = self._cohort.take(len(keys))
+        self._cohorts.update(zip(keys, at.tolist(), strict=True))
+        self._cohort["unit"][at] = _objects([key.unit for key in keys])
+        self._cohort["month"][at] = [key.month for key in keys]
+        self._cohort["weight"][at] = 4
+        self._cohort["used"][at] = self._turn
+        self.held += 4 * len(keys)
+        found = stored.dossiers
+        place = self._dossier.take(len(found["number"]))
+        self._dossier["cohort"][place] = self._of(found)
+        for name in _STATE:
+            self._dossier[name][place] = found[name]
+        for name in ("number", "procedure", "sector"):
+            self._dossier[name][place] = _objects(found[name])
+        self._dossier["mask"][place] = self._masks.names(np.asarray(found["mask"], np.int64))
+        self._place.update(zip(found["number"], place.tolist(), strict=True))
+        cells = stored.cells
+        packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
+        self._cells(np.unique(self._of(cells) << _CELL | packed))
+        self._weigh(self._dossier["cohort"][place], 1)
+        self._count([(self._counted(place), 1)])
+        return len(place)
+
+    def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
+        """Take in events whose cohorts are all held; `flushed`: the version of tallies, by partition."""
+        self._turn += 1
+        place = self._places(sought)
+        order = np.lexsort((sought.events.version, place))
+        place = place[order]
+        new = _ordered(sought.events, order)
+        pairs = {name: column[order] for name, column in self._pairs.of(sought.events).items()}
+        system = pairs["system"]
+        days = [_day(getattr(new, time)) for time in TIMES]
+        begins = np.flatnonzero(np.diff(place, prepend=-1))
+        group = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
+        owner = place[begins]
+        state = self._dossier
+        applied = new.version <= state["version"][place]
+
+        # The record clock: a later stage stands at equal time, within a stage the later arrival.
+        clock = np.where(new.full & ~applied, new.time * 8 + _STAGE[new.status], -1)
+        known = state["record_time"][owner].astype(np.int64) * 8 + _STAGE[state["record_status"][owner]]
+        record = _accepted(clock, begins, group, np.where(state["record_status"][owner] > 0, known, -1), 0)
+        # The progress clock: the higher code stands at equal time, a copy changes nothing.
+        clock = np.where(new.full | applied, -1, new.time * 16 + new.status)
+        known = state["progress_time"][owner].astype(np.int64) * 16 + state["progress_status"][owner]
+        row = _accepted(clock, begins, group, known, 1)
+
+        last_record, last_row = _last(record, begins), _last(row, begins)
+        changed = np.flatnonzero(np.maximum(last_record, last_row) >= 0)
+        changing = owner[changed]
+        record_at, row_at = last_record[changed], last_row[changed]
+        moved = changing[row_at >= 0]
+        before, before_moved = self._counted(changing), self._named(moved)
+        self._set(changing, np.maximum(record_at, row_at), version=new.version, learnt=new.learnt)
+        own = (
+            {name: getattr(new, name) for name in TIMES}
+            | {"facts": new.facts | pairs.pop("required")}
+            | pairs
+        )
+        self._set(changing, record_at, record_status=new.status, record_time=new.time, **own)
+        self._set(changing, row_at, progress_status=new.status, progress_time=new.time)
+        self._mask(changing)
+        after = self._counted(changing)
+
+        # Every day that a record names is written, even one that lost or was applied before; and where a
+        # progress row may have moved a dossier, there or back, the days of its record.
+        named = [
+            self._own(place, system, [day * new.full for day in days], applied),
+            before_moved,
+            self._named(moved),
+            before >> _MASKS,
+            after >> _MASKS,
+        ]
+        touched = self._cells(np.unique(np.concatenate(named)))
+        self._count([(before, -1), (after, 1)])
+        cohorts = np.unique(state["cohort"][owner])
+        self._cohort["used"][cohorts] = self._turn
+        self._cohort["partition"][state["cohort"][place]] = new.partition
+        if applied.any():
+            # Its dossier is stored, but a crash may have left any of its cohort's tallies behind.
+            touched = np.union1d(touched, self._whole(state["cohort"][place[applied]]))
+        latest = np.zeros(max(flushed) + 1, np.uint64)
+        latest[list(flushed)] = list(flushed.values())
+        accepted = record | row
+        return Changes(
+            self._dossier_rows(changing),
+            self._tally_rows(
+                touched, latest[self._cohort["partition"][self._tally["key"][touched] >> _CELL]]
+            ),
+            self._touched(cohorts),
+            Counter(
+                {
+                    Outcome.ACCEPTED: int(accepted.sum()),
+                    Outcome.APPLIED: int(applied.sum()),
+                    Outcome.LOST: int((~accepted & ~applied).sum()),
+                }
+            ),
+        )
+
+    def cells(self, key: CohortKey) -> dict[Cell, int]:
+        """The cells of a held cohort, each with its tallies as lanes."""
+        at = np.flatnonzero(self._tally["key"][: self._tally.top] >> _CELL == self._cohorts[key])
+        return {row.cell: row.vector for row in self._tally_rows(at, np.zeros(len(at), np.uint64))}
+
+    def make_room(self, bound: int, turn: int) -> None:
+        """Let go of cohorts that were not used since `turn`, longest unused first, until `bound` is kept.
+
+        A sixteenth more is let go, so that this is rare; the one that was used last is kept.
+        """
+        if self.held <= bound or len(self._cohorts) < 2:
+            return
+        held = np.fromiter(self._cohorts.values(), np.int64, len(self._cohorts))
+        oldest = held[np.argsort(self._cohort["used"][held], kind="stable")][:-1]
+        oldest = oldest[self._cohort["used"][oldest] <= turn]
+        left = self.held - np.cumsum(self._cohort["weight"][oldest])
+        dropped = oldest[: np.searchsorted(-left, -(bound - bound // 16)) + 1]
+        self._let_go(dropped)
+
+    def let_go(self, key: CohortKey) -> None:
+        """Hold a cohort no longer, if it was held."""
+        if key in self._cohorts:
+            self._let_go(np.array([self._cohorts[key]], np.int64))
+
+    @property
+    def turn(self) -> int:
+        """How many pieces were folded since it was cleared."""
+        return self._turn
+
+    def _let_go(self, cohorts: Ints) -> None:
+        gone = np.zeros(self._cohort.top, bool)
+        gone[cohorts] = True
+        for key in self._keys(cohorts):
+            del self._cohorts[key]
+        places = np.flatnonzero(gone[self._dossier["cohort"][: self._dossier.top]])
+        for number in self._dossier["number"][places]:
+            del self._place[number]
+        rows = self._tally["key"][: self._tally.top]
+        cells = np.flatnonzero(gone[rows >> _CELL])
+        for key in rows[cells].tolist():
+            del self._cell[key]
+        self.held -= len(places) + len(cells) + 4 * len(cohorts)
+        self._dossier.give_back(places)
+        self._tally.give_back(cells)
+        self._cohort.give_back(cohorts)
+
+    def _places(self, sought: Sought) -> Ints:
+        """Where each event's dossier stands; one that is new gets its place."""
+        fresh = [number for number in sought.strangers if number not in self._place]
+        if fresh:
+            at = {key: self._cohorts[key] for key in set(sought.strangers.values())}
+            new = self._dossier.take(len(fresh))
+            self._dossier["number"][new] = _objects(fresh)
+            self._dossier["cohort"][new] = [at[sought.strangers[number]] for number in fresh]
+            self._dossier["procedure"][new] = self._dossier["sector"][new] = ""
+            self._place.update(zip(fresh, new.tolist(), strict=True))
+            self._weigh(self._dossier["cohort"][new], 1)
+        return np.array(list(map(self._place.__getitem__, sought.events.numbers)), np.int64)
+
+    def _set(self, places: Ints, at: Ints, **values: NDArray[Any]) -> None:
+        """Give the dossiers at these places the values of the events `at`; where that is -1, none."""
+        with_event = at >= 0
+        places, at = places[with_event], at[with_event]
+        for name, value in values.items():
+            self._dossier[name][places] = value[at]
+
+    def _mask(self, places: Ints) -> None:
+        """The masks of dossiers whose state changed."""
+        of = {name: self._dossier[name][places].astype(np.int64) for name in _STATE if name != "version"}
+        status = np.where(of["progress_time"] > of["record_time"], of["progress_status"], of["record_status"])
+        due = of["due"]
+        closing = np.where((due + LOCAL) % DAY == 0, due + DAY - 1, due)
+        timely = np.where(of["completed"] <= closing, 1, 2) * ((of["completed"] > 0) & (due > 0))
+        mask = self._masks.table[status, of["facts"], timely]
+        self._dossier["mask"][places] = mask * ((of["received"] > 0) & (of["record_status"] > 0))
+
+    def _counted(self, places: Ints) -> Ints:
+        """The cells on which these dossiers count, each with the name of its mask."""
+        state = self._dossier
+        name = state["mask"][places].astype(np.int64)
+        return _cells(state["cohort"][places], state["system"][places], self._days(places), name)
+
+    def _days(self, places: Ints) -> list[Ints]:
+        """The day on which these dossiers count on each basis; 0 where they do not."""
+        mask = self._masks.values[self._dossier["mask"][places]]
+        received = (mask & _IS_RECEIVED) > 0
+        counts = (received, received & ((mask & _IS_DONE) > 0), received)
+        return [_day(self._dossier[time][places]) * on for time, on in zip(TIMES, counts, strict=True)]
+
+    def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:  # noqa: ARG002
+        """The cells of every day that events name, whatever became of them."""
+        return _cells(self._dossier["cohort"][places], system, days)
+
+    def _whole(self, cohorts: Ints) -> Ints:
+        """Where all cells of these cohorts stand."""
+        among = np.zeros(self._cohort.top, bool)
+        among[cohorts] = True
+        return np.flatnonzero(among[self._tally["key"][: self._tally.top] >> _CELL])
+
+    def _named(self, places: Ints) -> Ints:
+        """The cells of every day that these dossiers' records name."""
+        state = self._dossier
+        known = places[state["record_status"][places] > 0]
+        days = [_day(state[time][known]) for time in TIMES]
+        return _cells(state["cohort"][known], state["system"][known], days)
+
+    def _cells(self, keys: Ints) -> Ints:
+        """Where these cells stand; one that is new gets its place, with zeros."""
+        get = self._cell.get
+        found = [get(key, -1) for key in keys.tolist()]
+        at = np.array(found, np.int64)
+        new = np.flatnonzero(at < 0)
+        if len(new):
+            at[new] = self._tally.take(len(new))
+            self._tally["key"][at[new]] = keys[new]
+            self._tally["counts"][at[new]] = 0
+            self._cell.update(zip(keys[new].tolist(), at[new].tolist(), strict=True))
+            self._weigh(keys[new] >> _CELL, 1)
+        return at
+
+    def _count(self, counted: Iterable[tuple[Ints, int]]) -> None:
+        """Let dossiers enter (1) or leave (-1) the cells they count on."""
+        for keys, sign in counted:
+            pairs, number = np.unique(keys, return_counts=True)
+            if not len(pairs):
+                continue
+            cells = pairs >> _MASKS
+            begins = np.flatnonzero(np.diff(cells, prepend=-1))
+            lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * number[:, None].astype(np.uint32)
+            at = self._cells(cells[begins])
+            sums = np.add.reduceat(lanes, begins, axis=0)
+            if sign > 0:
+                self._tally["counts"][at] += sums
+            else:
+                self._tally["counts"][at] -= sums
+
+    def _weigh(self, cohorts: Ints, each: int) -> None:
+        np.add.at(self._cohort["weight"], cohorts, each)
+        self.held += each * len(cohorts)
+
+    def _of(self, columns: Mapping[str, Any]) -> Ints:
+        """The cohort of each row, by its unit and month."""
+        get = self._cohorts
+        pairs = zip(columns["unit"], np.asarray(columns["cohort"]).tolist(), strict=True)
+        return np.array([get[pair] for pair in pairs], np.int64)  # type: ignore[index]  # equal to its key
+
+    def _keys(self, cohorts: Ints) -> list[CohortKey]:
+        units, months = self._cohort["unit"][cohorts], self._cohort["month"][cohorts]
+        return list(map(CohortKey, units.tolist(), months.tolist()))
+
+    def _touched(self, cohorts: Ints) -> dict[CohortKey, int]:
+        return dict(zip(self._keys(cohorts), self._cohort["partition"][cohorts].tolist(), strict=True))
+
+    def _dossier_rows(self, places: Ints) -> ByColumn[DossierRow]:
+        columns: dict[str, Any] = {name: self._dossier[name][places] for name in ("number", *_STATE)}
+        columns |= {name: self._dossier[name][places] for name in ("procedure", "sector")}
+        status = np.where(
+            columns["progress_time"] > columns["record_time"],
+            columns["progress_status"],
+            columns["record_status"],
+        )
+        columns["status"] = status * (columns["record_status"] > 0)
+        columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(places), strict=True)}
+        columns["mask"] = self._masks.values[columns["mask"]]
+        return ByColumn(self._of_cohorts(self._dossier["cohort"][places]) | columns, dossier_row)
+
+    def _tally_rows(self, at: Ints, versions: NDArray[np.uint64]) -> ByColumn[TallyRow]:
+        keys = self._tally["key"][at]
+        counts = self._tally["counts"][at]
+        columns = {
+            "system": keys >> 20 & 255,
+            "basis": keys >> 16 & 15,
+            "day": keys & 0xFFFF,
+            "version": versions,
+            **{name: counts[:, lane] for lane, name in enumerate(TALLIES)},
+        }
+        return ByColumn(self._of_cohorts(keys >> _CELL) | columns, tally_row)
+
+    def _of_cohorts(self, cohorts: Ints) -> dict[str, Any]:
+        return {"unit": self._cohort["unit"][cohorts], "cohort": self._cohort["month"][cohorts]}
+
+
+class _Pairs:
+    """Procedures with their sectors: the system of each, and whether it must give a result.
+
+    Each text is kept once, however many dossiers name it.
+    """
+
+    def __init__(self, procedures: Procedures) -> None:
+        self._procedures = procedures
+        self._at: dict[tuple[str, str], int] = {}
+        self._system: list[int] = []
+        self._required: list[int] = []
+
+    def of(self, events: Columns) -> dict[str, NDArray[Any]]:
+        """Of each event the system, the fact that a result is required, and both texts."""
+        pairs = list(zip(events.procedure, events.sector, strict=True))
+        new = set(pairs).difference(self._at)
+        if new and len(self._at) + len(new) > _PAIRS:
+            # Anybody may send any text.
+            self.__init__(self._procedures)  # type: ignore[misc]  # to begin anew
+            new = set(pairs)
+        for pair in new:
+            self._at[pair] = len(self._at)
+            self._system.append(self._procedures.system(*pair))
+            self._required.append(RESULT_REQUIRED if self._procedures.result_required(pair[0]) else 0)
+        at = np.array(list(map(self._at.__getitem__, pairs)), np.int64)
+        texts = _objects([text for pair in self._at for text in pair]).reshape(-1, 2)[at]
+        return {
+            "system": np.array(self._system, np.int64)[at],
+            "required": np.array(self._required, np.int64)[at],
+            "procedure": texts[:, 0],
+            "sector": texts[:, 1],
+        }
+
+
+class _Masks:
+    """Masks by a short name, 0 that of none, and what they add to each tally."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, int] = {}
+        self.values = np.zeros(0, np.int64)
+        self.lanes = np.zeros((0, len(TALLIES)), np.uint32)
+        self.names(np.zeros(1, np.int64))
+        times = ((0, 0), (1, 2), (3, 2))  # neither on time nor late, on time, late
+        shape = (_STATUSES, _FACTS, len(times))
+        every = [mask_of(status, 1, *times[timely], facts) for status, facts, timely in np.ndindex(*shape)]
+        self.table = self.names(np.array(every, np.int64)).reshape(shape)
+
+    def names(self, masks: Ints) -> Ints:
+        """The name of each mask; one that is new is given one."""
+        different, inverse = np.unique(masks, return_inverse=True)
+        new = [mask for mask in different.tolist() if mask not in self._names]
+        if new:
+            self._names.update(zip(new, range(len(self._names), 1 << _MASKS), strict=False))
+            self.values = np.array(list(self._names), np.int64)
+            self.lanes = (self.values[:, None] >> np.arange(len(TALLIES)) & 1).astype(np.uint32)
+        return np.array([self._names[mask] for mask in different.tolist()], np.int64)[inverse]
+
+
+class _Rows:
+    """Columns that grow together. A place that was given back is given out again; 0 is nobody's."""
+
+    def __init__(self, **types: Any) -> None:
+        self._columns: dict[str, NDArray[Any]] = {
+            name: np.zeros(
+                (1024, *kind[1:]) if isinstance(kind, tuple) else 1024,
+                kind[0] if isinstance(kind, tuple) else kind,
+            )
+            for name, kind in types.items()
+        }
+        self._free: list[int] = []
+        self.top = 1
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns[name]
+
+    def take(self, number: int) -> Ints:
+        """Places for so many rows, with zeros."""
+        again = self._free[len(self._free) - min(number, len(self._free)) :]
+        del self._free[len(self._free) - len(again) :]
+        end = self.top + number - len(again)
+        room = len(next(iter(self._columns.values())))
+        if end > room:
+            more = max(end, room + room // 2) - room
+            for name, column in self._columns.items():
+                grown = np.zeros((more, *column.shape[1:]), column.dtype)
+                self._columns[name] = np.concatenate((column, grown))
+        places = np.concatenate((np.array(again, np.int64), np.arange(self.top, end)))
+        self.top = end
+        return places
+
+    def give_back(self, places: Ints) -> None:
+        for column in self._columns.values():
+            column[places] = 0
+        self._free += places.tolist()
+
+
+def _ordered(events: Columns, order: Ints) -> Columns:
+    """Events in another order; texts are left where they are."""
+    columns: dict[str, Any] = {
+        name: column[order] for name, column in events._asdict().items() if not isinstance(column, list)
+    }
+    return events._replace(**columns)
+
+
+def _accepted(clock: Ints, begins: Ints, group: Ints, known: Ints, above: int) -> Bools:
+    """Which events stand against those before them and against what is known, by their clocks.
+
+    -1 takes no part. `above` 0: what is as late stands; 1: only what is later.
+    """
+    running = np.maximum.accumulate(group << 40 | clock + 1)
+    before = np.zeros_like(running)
+    before[1:] = running[:-1] & (1 << 40) - 1
+    before[begins] = 0
+    before = np.maximum(before, known[group] + 1)
+    return (clock >= 0) & (clock + 1 >= before + above)
+
+
+def _last(accepted: Bools, begins: Ints) -> Ints:
+    """Of each group the last accepted event, or -1."""
+    return np.maximum.reduceat(np.where(accepted, np.arange(len(accepted)), -1), begins)
+
+
+def _day(times: NDArray[Any]) -> Ints:
+    """The local day of each time, 0 where there is none."""
+    known = times.astype(np.int64)
+    return (known + LOCAL) // DAY * (known > 0)
+
+
+def _packed(system: Ints, basis: Ints | int, day: Ints) -> Ints:
+    return system << 20 | basis << 16 | day
+
+
+def _cells(cohort: Ints, system: NDArray[Any], days: Sequence[Ints], mask: Ints | None = None) -> Ints:
+    """Cells (with masks' names, if given) of the days, one array for each basis, that are not 0."""
+    found: list[Ints] = []
+    for basis in range(len(BASES)):
+        on = np.flatnonzero(days[basis])
+        cells = cohort[on] << _CELL | _packed(system[on].astype(np.int64), basis, days[basis][on])
+        found.append(cells if mask is None else cells << _MASKS | mask[on])
+    return np.concatenate(found)
+
+
+def _objects(values: Sequence[str]) -> NDArray[Any]:
+    """Texts as an array of references."""
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found

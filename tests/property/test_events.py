@@ -1,0 +1,104 @@
+"""Calls read by column say what `rates.wire.decode` reads in them record by record."""
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rates.effects import version
+from rates.wire import Event, Full, Progress, Rejection, decode
+from sinks.client import is_utf8
+from streams.events import Columns, Events, Message, Source
+from tests.property.worlds import UNITS, mutated, odd_calls, text_calls, text_records, written
+from tests.support.register import SmallRegister
+
+REGISTER = SmallRegister()
+RECEIVED_AT = 1_696_400_000
+
+
+def sound(unit: str) -> st.SearchStrategy[dict[str, object]]:
+    """Calls of one unit of which most records are sound."""
+    statuses = st.sampled_from(tuple(map(str, range(1, 11))))
+    own = st.builds(
+        lambda record, tail, status, row: (
+            record | {"MaHoSo": f"{unit}-{tail}", "TrangThaiHoSo": status, "TrangThai": row}
+        ),
+        text_records,
+        st.sampled_from(("231002-0147", "231102-0001", "khác")),
+        statuses,
+        statuses,
+    )
+    return st.fixed_dictionaries(
+        {
+            "service": st.sampled_from(("DongBoHoSoMC", "CapNhatTienDoHoSoMC")),
+            "madonvi": st.just(unit),
+            "data": st.lists(own, max_size=5),
+        }
+    )
+
+
+messages = st.tuples(
+    st.sampled_from((*UNITS, "", "x")),
+    st.one_of(
+        written(text_calls),
+        written(odd_calls),
+        mutated(written(text_calls)),
+        *(written(sound(u)) for u in UNITS),
+    ),
+) | st.sampled_from(UNITS).flatmap(lambda unit: st.tuples(st.just(unit), written(sound(unit))))
+
+
+def said(columns: Columns) -> dict[int, tuple[int, int, Event]]:
+    """Events by version, with partition and receipt, as `rates.wire` says them."""
+    found: dict[int, tuple[int, int, Event]] = {}
+    for at, number in enumerate(columns.numbers):
+        position = int(columns.version[at])
+        index, unit = position & 0xFFF, number.partition("-")[0]
+        rest = [int(column[at]) for column in columns[7:11]]
+        head = (number, unit, index, int(columns.status[at]), int(columns.time[at]))
+        event: Event = (
+            Full(*head, rest[0], rest[1], rest[2], columns.procedure[at], columns.sector[at], rest[3])
+            if columns.full[at]
+            else Progress(*head)
+        )
+        assert position not in found
+        found[position] = int(columns.partition[at]), int(columns.learnt[at]), event
+    return found
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(messages, max_size=5), st.booleans())
+def test_calls_read_by_column_say_what_they_say_record_by_record(
+    sent: Sequence[tuple[str, bytes]], all_one_by_one: bool
+) -> None:
+    expected: dict[int, tuple[int, int, Event]] = {}
+    rejected: list[tuple[int, Rejection]] = []
+    gathered, dead = Events(by_column=not all_one_by_one), list[tuple[int, Rejection]]()
+    for offset, (key, value) in enumerate(sent):
+        position = version(1, offset, 0)
+        events, rejections = decode(value, key.encode(), RECEIVED_AT + offset, REGISTER)
+        expected |= {position + event.index: (offset % 3, RECEIVED_AT + offset, event) for event in events}
+        rejected += [(position, rejection) for rejection in rejections]
+        message = Message(offset % 3, offset, (RECEIVED_AT + offset) * 1000, key.encode(), value)
+        last = gathered.add(message, position, RECEIVED_AT + offset, REGISTER, is_utf8)
+        assert last == max((found.index for found in (*events, *rejections)), default=0)
+
+    def unsound(source: Source, events: Sequence[Event], rejections: Sequence[Rejection]) -> Sequence[Event]:
+        dead.extend((source.position, rejection) for rejection in rejections)
+        return events
+
+    columns = gathered.columns(REGISTER, unsound)
+    assert said(columns) == expected
+    assert sorted(dead, key=repr) == sorted(rejected, key=repr)
+    assert gathered.records >= len(expected) + len(dead)
+    assert len({len(column) for column in columns}) == 1
+
+
+@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode))
+def test_what_is_utf8_is_told_alike_by_both(value: bytes) -> None:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        assert not is_utf8(value)
+    else:
+        assert is_utf8(value)
