@@ -20,8 +20,9 @@ $(VENV)/ready: bootstrap.lock dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=… or install it" >&2; exit 3; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv does not work here: install python3-venv" >&2; exit 3; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bootstrap.lock
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q rates streams producers sinks dashboards infra motcua
 	@touch $@
 
 jars: $(VENV)/ready
