@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -227,14 +228,16 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 known = found
                 return register
 
+            seconds: defaultdict[str, float] = defaultdict(float)
             folder = Folder(
-                CohortStore(connected),
+                CohortStore(connected, seconds),
                 register,
                 generation=generation,
                 millis=clock.millis,
                 cache_dossiers=settings.cache_dossiers,
                 replaced=replaced,
                 utf8=is_utf8,
+                seconds=seconds,
             )
             yield folder, Audits(connected)
 

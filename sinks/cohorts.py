@@ -4,7 +4,8 @@ One range query loads every cohort that a micro-batch misses, its dossiers and t
 columnar inserts. A save may be repeated: rows are full state, and of a key the highest version stands.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from rates.cohort import Cell, CohortKey
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 class CohortStore:
     """The store of one database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seconds: MutableMapping[str, float] | None = None) -> None:
+        """`seconds`: to what is there under "encode", the time that columns take to become Arrow is added."""
         self._database = database
+        self._seconds = seconds if seconds is not None else {}
 
     async def cohorts(self) -> Collection[CohortKey]:
         table = await self._database.arrow("SELECT DISTINCT unit, cohort FROM dossiers")
@@ -43,11 +46,20 @@ class CohortStore:
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         columns = rows.columns if isinstance(rows, ByColumn) else _dossiers(rows)
-        await self._database.insert("dossiers", _encoded(columns, _DOSSIERS))
+        await self._database.insert("dossiers", self._encoded(columns, _DOSSIERS))
 
     async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
         columns = rows.columns if isinstance(rows, ByColumn) else _tallies(rows)
-        await self._database.insert("tallies", _encoded(columns, _TALLIES))
+        await self._database.insert("tallies", self._encoded(columns, _TALLIES))
+
+    def _encoded(self, columns: Columns, bits: Mapping[str, int]) -> dict[str, "pa.Array"]:
+        began = perf_counter()
+        found = {
+            name: uints(columns[name], size) if size else strings(columns[name])
+            for name, size in bits.items()
+        }
+        self._seconds["encode"] = self._seconds.get("encode", 0.0) + perf_counter() - began
+        return found
 
     async def save_dead_letters(self, rows: Sequence[DeadLetter]) -> None:
         await self._database.insert(
@@ -116,12 +128,6 @@ _TALLIES: Final = {
     "version": 64,
     **dict.fromkeys(TALLIES, 32),
 }
-
-
-def _encoded(columns: Columns, bits: Mapping[str, int]) -> dict[str, "pa.Array"]:
-    return {
-        name: uints(columns[name], size) if size else strings(columns[name]) for name, size in bits.items()
-    }
 
 
 def _dossiers(rows: Sequence[DossierRow]) -> Columns:

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from typing import Final
+from time import perf_counter
+from typing import Final, TypeVar
 
 import faust
 import structlog
@@ -26,6 +27,8 @@ from streams.offsets import Buffer, Limits
 from streams.vitals import Teller, Told, dead
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 CONFIRM_SECONDS: Final = 10.0
 """How often a worker makes sure that its topic was not made anew under it."""
@@ -153,7 +156,7 @@ def _live(app: App, name: str) -> None:
 
 async def _fold(app: App, folder: Folder, topic: str) -> None:
     epoch, told = -1, asyncio.get_running_loop().time()
-    while batch := await app.buffer.next_batch():
+    while batch := await _timed(folder, "fetch", app.buffer.next_batch()):
         if batch.epoch != epoch:
             folder.drop()
             epoch = batch.epoch
@@ -161,13 +164,21 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
             offsets = await folder.begin(batch.messages)
             if not app.buffer.due():
                 offsets |= await folder.settle()
-        await _acknowledge(app, topic, offsets, epoch)
+        await _timed(folder, "commit", _acknowledge(app, topic, offsets, epoch))
         if asyncio.get_running_loop().time() - told > TELL_SECONDS:
             told = asyncio.get_running_loop().time()
             log.info("folded", **folder.counts)
     async with app.folding:
         await _acknowledge(app, topic, await folder.settle(), epoch)
     log.info("folded", **folder.counts)
+
+
+async def _timed(folder: Folder, stage: str, waiting: Awaitable[T]) -> T:
+    began = perf_counter()
+    try:
+        return await waiting
+    finally:
+        folder.seconds[stage] += perf_counter() - began
 
 
 async def _acknowledge(app: App, topic: str, offsets: dict[int, int], epoch: int) -> None:

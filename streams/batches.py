@@ -108,6 +108,7 @@ class Folder:
         cache_dossiers: int = 1_000_000,
         replaced: Callable[[], Awaitable[Register | None]] | None = None,
         utf8: Callable[[bytes], bool] = is_utf8,
+        seconds: defaultdict[str, float] | None = None,
         aside: Callable[[Coroutine[Any, Any, None]], "Saving"] = lambda saving: _Beside(saving),
     ) -> None:
         """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
@@ -131,8 +132,8 @@ class Folder:
         self._due: dict[int, int] = {}
         self._refused: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        """Time by stage: decode, load, fold, and each step of the order of effects."""
+        self.seconds: defaultdict[str, float] = seconds if seconds is not None else defaultdict(float)
+        """Time by stage: decode, load, fold, and each step of the order of effects; others add theirs."""
         self.delays: dict[int, float] = {}
         """Of each partition, how many seconds its last canary took until it was durable."""
         self.away = ""

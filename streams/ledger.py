@@ -95,13 +95,13 @@ class Ledger:
         """Find the dossiers that events are about."""
         new = [number for number in events.numbers if number not in self._place]
         # Of a number with a date its unit and date decide, and most have theirs in common with others.
-        begins = [number[: number.index("-") + _DATED] for number in new]
-        keys = {begin: cohort_of(begin[: begin.index("-")], begin) for begin in set(begins)}
+        begins = [number[: number.find("-") + _DATED] for number in new]
+        keys = {begin: cohort_of(begin.partition("-")[0], begin) for begin in set(begins)}
         strangers = dict(zip(new, map(keys.__getitem__, begins), strict=True))
         if any(key.month < UNDATED for key in keys.values()):
             for number, key in strangers.items():
                 if key.month < UNDATED:
-                    strangers[number] = cohort_of(key.unit, number)
+                    strangers[number] = cohort_of(number.partition("-")[0], number)
         missing = [key for key in dict.fromkeys(strangers.values()) if key not in self._cohorts]
         return Sought(events, strangers, missing)
 

@@ -17,7 +17,8 @@ from tests.support.memory import stored
 from tests.support.register import SmallRegister
 
 REGISTER = SmallRegister()
-UNITS = {number: number.partition("-")[0] for number in NUMBERS}
+SENT = (*NUMBERS, "H18.21", "000.00.01.H22", "H18.21-", "H18.21-231002")
+UNITS = {number: number.partition("-")[0] for number in SENT}
 
 
 @st.composite
@@ -29,7 +30,7 @@ def histories(draw: st.DrawFn) -> list[tuple[int, list[tuple[int, Event]]]]:
         offset = max(0, offset - draw(st.sampled_from((0, 0, 0, 1, 3))))
         named: list[tuple[int, Event]] = []
         for event in draw(st.lists(events, max_size=9)):
-            number = draw(st.sampled_from(NUMBERS))
+            number = draw(st.sampled_from(SENT))
             named.append((offset, msgspec.structs.replace(event, number=number, unit=UNITS[number], index=0)))
             offset += 1
         pieces.append((draw(st.sampled_from((0, 0, 1, 2))), named))

@@ -143,9 +143,13 @@ def test_a_message_is_seen_once_and_only_when_its_own_partition_has_come_so_far(
     assert not sent.waiting()
 
 
-def test_the_table_of_stages_holds_the_dearest_first_and_what_is_left() -> None:
-    lines = table(1_000_000, 10.0, {"load": 1.0, "fold": 4.0}).splitlines()
+def test_the_table_of_stages_follows_a_record_and_counts_encoding_once() -> None:
+    told = {"load": 1.0, "register": 0.5, "fold": 4.0, "dossiers": 2.0, "tallies": 1.0, "encode": 0.5}
+    lines = [line.split() for line in table(1_000_000, 10.0, told).splitlines()]
 
-    assert [line.split()[0] for line in lines] == ["stage", "fold", "load", "fetch,", "passed"]
-    assert lines[1].split()[1:] == ["4.00", "40.0%"]
-    assert lines[3].split()[-2:] == ["5.00", "50.0%"]
+    names = ["stage", "fetch", "decode", "load", "fold", "encode", "insert", "commit", "passed"]
+    assert [line[0] for line in lines] == names
+    found = {name: float(used) for name, used, _share in lines[1:]}
+    assert found["load"] == 1.5
+    assert found["insert"] == 2.5
+    assert lines[4][1:] == ["4.00", "40.0%"]
