@@ -47,13 +47,13 @@ class Metric(NamedTuple, Generic[N]):
 
 
 STAGES: Final = (
-    "fetch", "decode", "register", "load", "fold", "encode", "dossiers", "tallies", "dead letters", "progress",
-    "canaries", "commit",
+    "fetch", "decode", "register", "load", "fold", "encode", "dossiers", "tallies", "dead letters",
+    "progress", "canaries", "commit",
 )  # fmt: skip
 """The stages of a micro-batch, in the order in which they come.
 
-`fetch` is waiting for one. `encode` is part of the steps after it; those write, and go on while the next batch
-is decoded and folded.
+`fetch` is waiting for one. `encode` is part of the steps after it; those write, and go on while the next
+batch is decoded and folded.
 """
 BATCH_SIZES: Final = (10, 100, 1_000, 10_000, 100_000)
 
