@@ -132,10 +132,7 @@ def _columns(**kinds: Kind) -> tuple[Column, ...]:
 _ONLY: Final = "({only:String} = '' OR body = {only:String})"
 _PERIOD: Final = "day BETWEEN {first:Date} AND {last:Date}"
 _SUMS: Final = "body_sums(first = {first:Date}, last = {last:Date})"
-_RATE: Final = (
-    "sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, sum(denominator) AS total FROM $view"
-)
-
+_DAYS: Final = "unit_days(first = '1970-01-01', last = '2149-06-06')"
 FRESHNESS: Final = Panel(
     id="freshness",
     question_vi="Số liệu đầy đủ đến thời điểm nào?",
@@ -184,21 +181,24 @@ ACTIVITY: Final = Panel(
 
 _OF: Final = "({units:String} = '*' OR unit IN (SELECT arrayJoin(splitByChar(',', {units:String}))))"
 
+# No unit's rhythm begins before this day.
+_NEAR: Final = (
+    f"day >= (SELECT toDate(greatest(toInt32(toDate(min(ended))) - {WINDOW}, 0)) "
+    f"FROM ({_ENDED}) WHERE {_OF}) AND {_OF} AND {_THEIRS}"
+)
+
 RHYTHM: Final = Panel(
     id="rhythm",
     question_vi="Nhịp làm việc của từng đơn vị trước lần ghi nhận cuối ra sao?",
     question_en="In what rhythm did each unit work before it was last heard of?",
     sql=(
-        "SELECT toString(d.unit) AS code, d.days AS days, a.accepted AS accepted FROM ("
-        "SELECT h.unit AS unit, groupBitOr(bitShiftLeft(toUInt32(1), toDate(e.ended) - h.day)) AS days "
-        f"FROM (SELECT unit, day FROM unit_activity WHERE {_OF} AND {_THEIRS}) AS h "
-        f"INNER JOIN ({_ENDED}) AS e ON e.unit = h.unit "
-        f"WHERE h.day >= toDate(e.ended) - {WINDOW} GROUP BY h.unit) AS d LEFT JOIN ("
-        "SELECT c.unit AS unit, sum(c.received) AS accepted FROM (SELECT unit, day, received FROM counts "
-        f"WHERE basis_index = 0 AND {_OF} AND {_THEIRS}) AS c "
-        f"INNER JOIN ({_ENDED}) AS e ON e.unit = c.unit "
-        f"WHERE c.day >= greatest(e.began, toDate(e.ended) - {WINDOW}) AND c.day < toDate(e.ended) "
-        "GROUP BY c.unit) AS a ON a.unit = d.unit ORDER BY code"
+        "SELECT toString(h.unit) AS code, groupBitOr(if(h.heard, bitShiftLeft(toUInt32(1), "
+        "toDate(e.ended) - h.day), 0)) AS days, "
+        "sumIf(h.received, h.day >= e.began AND h.day < toDate(e.ended)) AS accepted "
+        f"FROM (SELECT unit, day, true AS heard, toUInt32(0) AS received FROM unit_activity WHERE {_NEAR} "
+        f"UNION ALL SELECT unit, day, false AS heard, received FROM {_DAYS} "
+        f"WHERE basis = 0 AND {_NEAR}) AS h INNER JOIN ({_ENDED}) AS e ON e.unit = h.unit "
+        f"WHERE h.day >= toDate(e.ended) - {WINDOW} GROUP BY code ORDER BY code"
     ),
     parameters=("units", "only"),
     columns=_columns(code="text", days="count", accepted="count"),
@@ -247,7 +247,9 @@ UNITS: Final = Panel(
     question_vi="Đơn vị nào làm nên tỷ lệ này?",
     question_en="Which units make up this rate?",
     sql=(
-        f"SELECT toString(unit) AS code, {_RATE} WHERE {_PERIOD} AND {_ONLY} AND body = {{body:String}} "
+        "SELECT toString(unit) AS code, sum($reported) AS reported, sum($clean) AS clean, "
+        "sum($denominator) AS total FROM unit_sums(first = {first:Date}, last = {last:Date}) "
+        f"WHERE basis = $index AND {_ONLY} AND body = {{body:String}} "
         "GROUP BY code HAVING reported + total > 0 ORDER BY code"
     ),
     parameters=("first", "last", "body", "only"),
@@ -322,9 +324,11 @@ SCOREBOARD_BODIES: Final = Panel(
         "SELECT body AS code, year, sum($reported) AS with_result, "
         "sum($denominator) AS total, sum(received) AS dossiers, sum(digitised) AS digitising, "
         "sum(population_database) AS connected FROM ("
-        f"SELECT *, toString(toYear({{first:Date}})) AS year FROM {_SUMS} UNION ALL "
-        "SELECT *, toString(toYear({first_before:Date})) AS year FROM "
-        "body_sums(first = {first_before:Date}, last = {last_before:Date})"
+        "SELECT *, arrayJoin(arrayConcat("
+        f"if({_PERIOD}, [toString(toYear({{first:Date}}))], []), "
+        "if(day BETWEEN {first_before:Date} AND {last_before:Date}, "
+        "[toString(toYear({first_before:Date}))], []))) AS year FROM body_sums("
+        "first = least({first:Date}, {first_before:Date}), last = greatest({last:Date}, {last_before:Date}))"
         ") WHERE basis = $index GROUP BY code, year ORDER BY code, year"
     ),
     parameters=("first", "last", "first_before", "last_before"),
@@ -344,8 +348,9 @@ SCOREBOARD_UNITS: Final = Panel(
     question_vi="Bộ phận một cửa nào đã số hóa hồ sơ?",
     question_en="Which units have digitised dossiers?",
     sql=(
-        "SELECT toString(unit) AS code, sum(digitised) AS digitising FROM counts "
-        f"WHERE basis_index = 0 AND {_PERIOD} GROUP BY code HAVING digitising > 0 ORDER BY code"
+        "SELECT toString(unit) AS code, sum(digitised) AS digitising "
+        "FROM unit_days(first = {first:Date}, last = {last:Date}) WHERE basis = 0 "
+        "GROUP BY code HAVING digitising > 0 ORDER BY code"
     ),
     parameters=("first", "last"),
     columns=_columns(code="text", digitising="count"),

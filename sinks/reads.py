@@ -49,18 +49,7 @@ async def rates(
     """
     rows: list[dict[str, Any]] = []
     for definition in definitions:
-        # What is asked by body alone is asked of the sums by body; everything else goes through all tallies.
-        summed = {*by} <= {"body"} and not scope.unit
-        reported, clean = definition.numerator
-        source = (
-            f"(SELECT body, {reported} AS numerator_reported, {clean} AS numerator_clean, "
-            f"{definition.denominator} AS denominator "
-            "FROM body_sums(first = {first:Date}, last = {last:Date}) "
-            f"WHERE basis = {BASES.index(definition.basis)})"
-            if summed
-            else definition.view
-        )
-        within = "true" if summed else _within("day", period)
+        source, within = _source(definition, {*by}, period, scope)
         keys = "".join(f"{_GROUP.get(group, group)} AS g_{group}, " for group in by)
         grouped = "GROUP BY " + ", ".join(f"g_{group}" for group in by) if by else ""
         found = await database.rows(
@@ -86,6 +75,26 @@ async def rates(
                 )
     rows.sort(key=lambda row: (row["definition"], row["form"], *(row[group] for group in by)))
     return rows
+
+
+def _source(definition: Definition, by: set[str], period: Period, scope: Scope) -> tuple[str, str]:
+    """Where a definition's counts are read, and what keeps them to the period: sums where there are any."""
+    sums = kept = ""
+    if "unit" not in by and not scope.unit:
+        sums = "body_sums"
+        kept = f"body, {named(SYSTEMS, 's.system')} AS system, day, formatDateTime(day, '%Y-%m') AS month"
+    elif by <= {"unit", "body"} and not scope.unit:
+        sums, kept = "unit_sums", "unit, body"
+    if not sums:
+        return definition.view, _within("day", period)
+    reported, clean = definition.numerator
+    source = (
+        f"(SELECT {kept}, {reported} AS numerator_reported, {clean} AS numerator_clean, "
+        f"{definition.denominator} AS denominator "
+        f"FROM {sums}(first = {{first:Date}}, last = {{last:Date}}) AS s "
+        f"WHERE basis = {BASES.index(definition.basis)})"
+    )
+    return source, "true"
 
 
 async def complete_to(database: Database) -> int | None:

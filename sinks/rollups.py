@@ -1,4 +1,4 @@
-"""Sums of tallies by body, made once for months that are not written any more.
+"""Sums of tallies by body and by unit, made once for months that are not written any more.
 
 `tallies` stay the only truth. A month's sums count for exactly as long as the parts of `tallies` that they
 were made from are the ones that are there, by their content, under the register that they were made under.
@@ -13,7 +13,7 @@ from typing import Final
 from rates.tallies import TALLIES
 from sinks.client import Database, uints
 
-TABLES: Final = ("rolled", "settled")
+TABLES: Final = ("rolled", "rolled_units", "settled")
 """Derived: no backup holds them."""
 
 _MONTH: Final = "toUInt32(partition_id)"
@@ -30,10 +30,12 @@ _KEPT_SECONDS: Final = 600
 
 
 def views(body: str) -> Iterator[str]:
-    """The view `body_sums(first = …, last = …)`: all tallies by body and basis. `body`: SQL on `unit`, `day`.
+    """The views `body_sums`, `unit_days` and `unit_sums` of (first = …, last = …).
 
-    `basis` is an index. The body of a unit is asked once for each era between two days on which the register
-    changes, not for every row.
+    `body_sums` has body, basis, system and day, `unit_days` unit, body, basis and day, each in one row or in
+    several; `unit_sums` has unit, body and basis. `basis` and `system` are indexes. `body`: SQL on `unit` and
+    `day`; in `unit_sums` it is asked once for each era between two days on which the register changes, not
+    for every row.
     """
     valid = (
         "(SELECT groupArray((s.month, s.made)) FROM (SELECT * FROM settled FINAL) AS s "
@@ -44,20 +46,31 @@ def views(body: str) -> Iterator[str]:
         "(SELECT arraySort(groupUniqArray(arrayJoin("
         "[from_day, toDate(least(toUInt32(to_day) + 1, 65535))]))) FROM unit_bodies)"
     )
-    era = " + ".join(f"(t.day >= starts[{at}])" for at in range(1, _ERAS + 1))
+    era = " + ".join(f"(u.day >= starts[{at}])" for at in range(1, _ERAS + 1))
     within = "t.day BETWEEN {first:Date} AND {last:Date}"
-    sums = ", ".join(f"sum(t.{name}) AS {name}" for name in TALLIES)
+    tallies = ", ".join(f"t.{name} AS {name}" for name in TALLIES)
     # Whether a month holds is decided once: both branches read the same constant.
+    held = f"(t.month, t.made) IN (SELECT arrayJoin(valid)) AND {within}"
+    others = f"NOT has(arrayMap(one -> toString(one.1), valid), t._partition_id) AND {within}"
     yield (
-        f"CREATE OR REPLACE VIEW body_sums AS WITH {valid} AS valid, {starts} AS starts "
-        f"SELECT body, basis, {', '.join(f'sum(u.{name}) AS {name}' for name in TALLIES)} FROM ("
-        f"SELECT toString(t.body) AS body, t.basis AS basis, {sums} FROM rolled AS t "
-        f"WHERE (t.month, t.made) IN (SELECT arrayJoin(valid)) AND {within} GROUP BY body, basis "
-        f"UNION ALL SELECT {body} AS body, basis, {', '.join(TALLIES)} FROM ("
-        f"SELECT t.unit AS unit, t.basis AS basis, min(t.day) AS day, {sums} FROM tallies AS t FINAL "
-        f"WHERE NOT has(arrayMap(one -> toString(one.1), valid), t._partition_id) AND {within} "
-        f"GROUP BY t.unit, t.basis, if(length(starts) > {_ERAS}, toUInt16(t.day), {era}))"
-        f") AS u GROUP BY body, basis SETTINGS {_FINAL}"
+        f"CREATE OR REPLACE VIEW body_sums AS WITH {valid} AS valid "
+        "SELECT toString(t.body) AS body, t.basis AS basis, t.system AS system, t.day AS day, "
+        f"{tallies} FROM rolled AS t WHERE {held} "
+        f"UNION ALL SELECT {body} AS body, t.basis AS basis, t.system AS system, t.day AS day, "
+        f"{tallies} FROM tallies AS t FINAL WHERE {others} SETTINGS {_FINAL}"
+    )
+    named = f"t.unit AS unit, {body} AS body, t.basis AS basis, t.day AS day, {tallies}"
+    days = (
+        f"SELECT {named} FROM rolled_units AS t WHERE {held} "
+        f"UNION ALL SELECT {named} FROM tallies AS t FINAL WHERE {others}"
+    )
+    yield f"CREATE OR REPLACE VIEW unit_days AS WITH {valid} AS valid {days} SETTINGS {_FINAL}"
+    yield (
+        f"CREATE OR REPLACE VIEW unit_sums AS WITH {valid} AS valid, {starts} AS starts "
+        f"SELECT unit, {body} AS body, basis, {', '.join(TALLIES)} FROM ("
+        "SELECT u.unit AS unit, u.basis AS basis, min(u.day) AS day, "
+        f"{', '.join(f'sum(u.{name}) AS {name}' for name in TALLIES)} FROM ({days}) AS u "
+        f"GROUP BY u.unit, u.basis, if(length(starts) > {_ERAS}, toUInt16(u.day), {era})) SETTINGS {_FINAL}"
     )
 
 
@@ -99,6 +112,11 @@ class Rollups:
             f"WHERE _partition_id = '{month}' GROUP BY unit, basis, system, day) AS t "
             f"GROUP BY body, basis, system, day SETTINGS {_FINAL}"
         )
+        await self._database.run(
+            f"INSERT INTO rolled_units SELECT {month} AS month, {made} AS made, unit, basis, day, {outer} "
+            f"FROM tallies AS t FINAL WHERE _partition_id = '{month}' GROUP BY unit, basis, day "
+            f"SETTINGS {_FINAL}"
+        )
         # What was written meanwhile has changed the parts, so these sums will not count.
         await self._database.insert(
             "settled",
@@ -112,9 +130,12 @@ class Rollups:
 
     async def _drop(self, now: int) -> None:
         """Drop sums that count no more, and have not for a while."""
-        old = await self._database.rows(
-            "SELECT DISTINCT month, made FROM rolled WHERE (month, made) NOT IN "
-            f"(SELECT month, made FROM settled FINAL) AND made < {now - _KEPT_SECONDS << 24}"
-        )
-        for row in old:
-            await self._database.run(f"ALTER TABLE rolled DROP PARTITION ({row['month']}, {row['made']})")
+        for table in ("rolled", "rolled_units"):
+            old = await self._database.rows(
+                f"SELECT DISTINCT month, made FROM {table} WHERE (month, made) NOT IN "
+                f"(SELECT month, made FROM settled FINAL) AND made < {now - _KEPT_SECONDS << 24}"
+            )
+            for row in old:
+                await self._database.run(
+                    f"ALTER TABLE {table} DROP PARTITION ({row['month']}, {row['made']})"
+                )

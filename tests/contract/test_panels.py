@@ -100,15 +100,17 @@ async def stored(engine_url: str) -> AsyncIterator[Database]:
         await store.save_progress([Reached(0, version(1, 7, 0), RECEIVED + 9, RECEIVED + 5)])
         await store.save_progress([Reached(3, version(1, 9, 0), RECEIVED + 60, RECEIVED + 60)])
         await store.save_canaries([Canary(3, version(1, 9, 0), 1_000 * clock.now() - 400)])
+        now = clock.now()
         for number, before in ((1, 40), (2, 0)):
-            await tell(database, "here:1", number, before, lag={0: 4, 3: 5})
-        await tell(database, "there:1", 1, 300, lag={3: 900})
+            await tell(database, "here:1", number, now, before, lag={0: 4, 3: 5})
+        await tell(database, "there:1", 1, now, 300, lag={3: 900})
         yield database
 
 
-async def tell(database: Database, worker: str, version: int, before: int, lag: dict[int, int]) -> None:
-    """What a worker told so many seconds ago: a hundred messages more with each telling."""
-    now = clock.now()
+async def tell(
+    database: Database, worker: str, version: int, now: int, before: int, lag: dict[int, int]
+) -> None:
+    """What a worker told so many seconds before now: a hundred messages more with each telling."""
     counts = {"messages": 100 * version, "accepted": 200 * version, "dead_bad_number": 3, "dead_not_json": 4}
     await workers.save(
         database,

@@ -1,4 +1,4 @@
-"""Sums by body are what the tallies add up to, whoever settled a month, whatever came since."""
+"""Sums by body and by unit are what the tallies add up to, whoever settled a month, whatever came since."""
 
 from collections.abc import AsyncIterator
 from itertools import count
@@ -8,7 +8,7 @@ import pytest
 
 from rates.cohort import Cell, CohortKey
 from rates.effects import TallyRow, version
-from rates.tallies import BASES, TALLIES, lanes
+from rates.tallies import BASES, SYSTEMS, TALLIES, lanes
 from sinks import migrate, reference, rollups
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
@@ -17,6 +17,11 @@ NOON = 1_696_222_800  # 2023-10-02 12:00 local
 UNITS = ("H18.21", "H63.05", "G15.01", "000.17.22.H56", "H99.01")
 MONTHS = (202310, 202506, 202507, 3, 17)
 DAYS = range(20_240, 20_300)  # around 2025-07-01, when 63 provinces became 34
+VIEWS = {
+    "body_sums": ("body", "basis", "system", "day"),
+    "unit_days": ("unit", "body", "basis", "day"),
+    "unit_sums": ("unit", "body", "basis"),
+}
 _names = count(1)
 
 
@@ -46,10 +51,10 @@ async def write(database: Database, random: Random, at: int, months: tuple[int, 
 
 
 async def rolled(database: Database, first: str, last: str) -> list[dict]:
-    sums = ", ".join(f"toUInt64(s.{name}) AS {name}" for name in TALLIES)
+    sums = ", ".join(f"toUInt64(sum(s.{name})) AS {name}" for name in TALLIES)
     return await database.rows(
         f"SELECT body, basis, {sums} FROM body_sums(first = {{first:Date}}, last = {{last:Date}}) AS s "
-        "ORDER BY body, basis",
+        "GROUP BY body, basis ORDER BY body, basis",
         {"first": first, "last": last},
     )
 
@@ -73,6 +78,22 @@ async def agree(database: Database) -> None:
         found = await rolled(database, first, last)
         assert found
         assert found == await summed(database, first, last)
+        period = {"first": first, "last": last}
+        for view, keys in VIEWS.items():
+            named = ", ".join(keys)
+            sums = ", ".join(f"toUInt64(sum(s.{name})) AS {name}" for name in TALLIES)
+            made = await database.rows(
+                f"SELECT {named}, {sums} FROM {view}(first = {{first:Date}}, last = {{last:Date}}) AS s "
+                f"GROUP BY {named} ORDER BY {named}",
+                period,
+            )
+            assert made == await database.rows(
+                f"SELECT {named}, {sums} FROM ("
+                f"SELECT * EXCEPT (system, basis), indexOf({list(SYSTEMS)}, system) - 1 AS system, "
+                f"toUInt8(basis_index) AS basis FROM counts) AS s "
+                f"WHERE day BETWEEN {{first:Date}} AND {{last:Date}} GROUP BY {named} ORDER BY {named}",
+                period,
+            )
 
 
 async def settle(database: Database) -> int:
@@ -105,9 +126,10 @@ async def test_a_settled_month_is_what_an_answer_is_made_of(database: Database) 
     await write(database, Random(4), 1)
     await settle(database)
     before = await rolled(database, "1970-01-01", "2149-06-06")
-    await database.run(
-        "ALTER TABLE rolled UPDATE received = received + 1 WHERE 1 SETTINGS mutations_sync = 2"
-    )
+    for table in ("rolled", "rolled_units"):
+        await database.run(
+            f"ALTER TABLE {table} UPDATE received = received + 1 WHERE 1 SETTINGS mutations_sync = 2"
+        )
     assert await rolled(database, "1970-01-01", "2149-06-06") != before
     await write(database, Random(5), 2)
     await agree(database)
@@ -116,9 +138,10 @@ async def test_a_settled_month_is_what_an_answer_is_made_of(database: Database) 
 async def test_a_register_that_is_loaded_anew_unsettles_every_month(database: Database) -> None:
     await write(database, Random(6), 1)
     await settle(database)
-    await database.run(
-        "ALTER TABLE rolled UPDATE received = received + 1 WHERE 1 SETTINGS mutations_sync = 2"
-    )
+    for table in ("rolled", "rolled_units"):
+        await database.run(
+            f"ALTER TABLE {table} UPDATE received = received + 1 WHERE 1 SETTINGS mutations_sync = 2"
+        )
     await reference.save(database, NOON + 1)
     await agree(database)
 
@@ -130,9 +153,11 @@ async def test_sums_that_count_no_more_are_dropped_after_a_while(database: Datab
         await database.run("OPTIMIZE TABLE tallies FINAL")
         for _ in range(2):
             await settling.settle(NOON + at, most=100)
-    assert await database.value("SELECT uniqExact(made) FROM rolled") == 2
+    for table in ("rolled", "rolled_units"):
+        assert await database.value(f"SELECT uniqExact(made) FROM {table}") == 2
     await settling.settle(NOON + 1_000, most=100)
-    assert await database.value("SELECT uniqExact(made) FROM rolled") == 1
+    for table in ("rolled", "rolled_units"):
+        assert await database.value(f"SELECT uniqExact(made) FROM {table}") == 1
     await agree(database)
 
 
