@@ -10,7 +10,7 @@ import signal
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from streams.intake import App
 
 
+SETTLE_SECONDS: Final = 10.0
+"""How often a worker that is up to date looks for a month whose sums can be kept."""
 START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
 
@@ -197,14 +199,19 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
     from streams.vitals import Told
 
     telling: Database | None = None
-    rollups: Rollups | None = None
 
     async def save(told: Told) -> None:
         if telling is not None:
             await workers.save(telling, **told._asdict())
-        if rollups is not None:
-            # One month at a time; without its sums answers are slower, and the same.
-            await rollups.settle(clock.now())
+
+    async def settle(connected: Database) -> None:
+        """One month at a time, while nothing waits; without its sums answers are slower, and the same."""
+        rollups = Rollups(connected, migrate.body("day"))
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            if not app.buffer.messages:
+                with suppress(Retry, Fatal):
+                    await rollups.settle(clock.now())
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple["Folder", Audits]]:
@@ -215,9 +222,8 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                     connected = await stack.enter_async_context(migrated(settings))
                     known = await reference.loads(connected)
                     register = await reference.load(connected)
-            nonlocal telling, rollups
+            nonlocal telling
             telling = connected
-            rollups = Rollups(connected, migrate.body("day"))
 
             async def replaced() -> Register | None:
                 nonlocal known
@@ -239,7 +245,11 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 utf8=is_utf8,
                 seconds=seconds,
             )
-            yield folder, Audits(connected)
+            settling = asyncio.create_task(settle(connected))
+            try:
+                yield folder, Audits(connected)
+            finally:
+                settling.cancel()
 
     group = generations.group(generation)
     unread: list[int] = []
@@ -273,7 +283,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         age=settings.batch_age,
         buffered_bytes=2 * settings.batch_bytes,
     )
-    return build(
+    app = build(
         settings.kafka,
         settings.topic,
         group,
@@ -287,6 +297,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         worker=f"{socket.gethostname()}:{os.getpid()}",
         save=save,
     )
+    return app
 
 
 async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
