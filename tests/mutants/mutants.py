@@ -71,7 +71,7 @@ MUTANTS: Final = (
         LEDGER,
         "        self._cells(np.unique(self._of(cells) << _CELL | packed))\n",
         "",
-        (f"{_MODEL}[stored cells are not part of a loaded cohort]", _LEDGER),
+        (f"{_MODEL}[stored cells are not part of a loaded cohort]",),
     ),
     Mutant(
         "own day left out",
@@ -90,8 +90,9 @@ MUTANTS: Final = (
     Mutant(
         "version from a clock",
         BATCHES,
-        "flushed = {partition: reached.version for",
-        "flushed = {partition: __import__('time').monotonic_ns() for",
+        'self._narrowed("tallies", changes.tallies, self',
+        'self._narrowed("tallies", [r._replace(version=__import__("time").monotonic_ns()) '
+        "for r in changes.tallies], self",
         (f"{_MODEL}[tallies carry the time of saving as version]",),
     ),
     Mutant(
