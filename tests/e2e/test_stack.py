@@ -185,7 +185,7 @@ def test_a_part_that_dies_is_started_again_and_the_others_go_on(house: House, st
     start(house.part("one"), house.part("two"))
     one, two = house.pid("one"), house.pid("two")
     os.kill(one, signal.SIGKILL)
-    until(lambda: house.runs() and house.pid("one") != one)
+    until(lambda: house.runs() and house.status()["one"].pid not in (None, one))
     assert house.pid("two") == two
     assert house.notes().count("start one") == 2
     assert house.notes().count("before one") == 1
