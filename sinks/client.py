@@ -16,6 +16,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
 
+from rates import wire
 from rates.failures import CLICKHOUSE, Fatal, Retry
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ _DURABLE: Final = {
 
 Its rows have different keys, so that the engine need not look for equal ones; nor are statistics used.
 """
+_SMALL: Final = 8192
+"""To ask Arrow costs as much as so many bytes do."""
 _STATUS: Final = re.compile(r"HTTP status ([0-9]{3})")
 
 _BIG: Final = {"max_query_size": 64 * 1024 * 1024}
@@ -193,7 +196,9 @@ def ints(column: "pa.ChunkedArray") -> "NDArray[Any]":
 
 
 def is_utf8(value: bytes) -> bool:
-    """Whether bytes are UTF-8: as `rates.wire.is_utf8`, several times as fast."""
+    """Whether bytes are UTF-8: as `rates.wire.is_utf8`, several times as fast for a call of many records."""
+    if len(value) < _SMALL:
+        return wire.is_utf8(value)
     import pyarrow as pa
 
     ends = pa.py_buffer(struct.pack("=ii", 0, len(value)))

@@ -54,7 +54,7 @@ class Sought(NamedTuple):
 class Changes(NamedTuple):
     """What a piece leads to: rows to be saved, and the cohorts it touched, each with its partition."""
 
-    dossiers: Sequence[DossierRow]
+    dossiers: ByColumn[DossierRow]
     tallies: Sequence[TallyRow]
     touched: dict[CohortKey, int]
     outcomes: Counter[Outcome]

@@ -94,8 +94,9 @@ def test_calls_read_by_column_say_what_they_say_record_by_record(
     assert len({len(column) for column in columns}) == 1
 
 
-@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode))
-def test_what_is_utf8_is_told_alike_by_both(value: bytes) -> None:
+@given(st.binary(max_size=12) | st.text(max_size=6).map(str.encode), st.sampled_from((0, 9_000)))
+def test_what_is_utf8_is_told_alike_by_both(end: bytes, before: int) -> None:
+    value = b"a" * before + end
     try:
         value.decode()
     except UnicodeDecodeError:
