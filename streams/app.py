@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
-from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final
 
 import faust
 import structlog
@@ -27,8 +26,6 @@ from streams.offsets import Buffer, Limits
 from streams.vitals import Teller, Told, dead
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 CONFIRM_SECONDS: Final = 10.0
 """How often a worker makes sure that its topic was not made anew under it."""
@@ -156,7 +153,11 @@ def _live(app: App, name: str) -> None:
 
 async def _fold(app: App, folder: Folder, topic: str) -> None:
     epoch, told = -1, asyncio.get_running_loop().time()
-    while batch := await _timed(folder, "fetch", app.buffer.next_batch()):
+    while True:
+        with folder.timed("fetch"):
+            batch = await app.buffer.next_batch()
+        if batch is None:
+            break
         if batch.epoch != epoch:
             folder.drop()
             epoch = batch.epoch
@@ -164,21 +165,14 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
             offsets = await folder.begin(batch.messages)
             if not app.buffer.due():
                 offsets |= await folder.settle()
-        await _timed(folder, "commit", _acknowledge(app, topic, offsets, epoch))
+        with folder.timed("commit"):
+            await _acknowledge(app, topic, offsets, epoch)
         if asyncio.get_running_loop().time() - told > TELL_SECONDS:
             told = asyncio.get_running_loop().time()
             log.info("folded", **folder.counts)
     async with app.folding:
         await _acknowledge(app, topic, await folder.settle(), epoch)
     log.info("folded", **folder.counts)
-
-
-async def _timed(folder: Folder, stage: str, waiting: Awaitable[T]) -> T:
-    began = perf_counter()
-    try:
-        return await waiting
-    finally:
-        folder.seconds[stage] += perf_counter() - began
 
 
 async def _acknowledge(app: App, topic: str, offsets: dict[int, int], epoch: int) -> None:

@@ -295,21 +295,21 @@ class Folder:
 
     async def _fold(self, piece: "_Piece", refused: Mapping[str, str] | None = None) -> None:
         if piece.columns is None:
-            with self._timed("decode"):
+            with self.timed("decode"):
                 piece.columns = self._sort(piece, refused or {})
-        with self._timed("fold"):
+        with self.timed("fold"):
             sought = self._ledger.seek(piece.columns)
         missing = sought.missing
         if missing:
             known = [key for key in missing if key in self._stored]
             if known:
                 stored = await self._persist("load", lambda: self._store.load(known))
-                with self._timed("fold"):
+                with self.timed("fold"):
                     self.counts["loaded_dossiers"] += self._ledger.load(known, stored)
             self._ledger.load([key for key in missing if key not in self._stored], NOTHING)
             self._stored.update(missing)
         if sought.events.numbers:
-            with self._timed("fold"):
+            with self.timed("fold"):
                 flushed = {partition: reached.version for partition, reached in piece.reached.items()}
                 piece.changes = self._ledger.fold(sought, flushed)
 
@@ -414,7 +414,7 @@ class Folder:
                     "store away, trying again", step=step, tries=state.attempt_number, error=str(error)
                 )
 
-        with self._timed(step):
+        with self.timed(step):
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(Retry),
                 wait=wait_exponential(multiplier=0.05, max=1),
@@ -427,7 +427,8 @@ class Folder:
         raise AssertionError  # without a stop condition the loop above only returns or raises
 
     @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count what the block takes as time of a stage."""
         began = perf_counter()
         try:
             yield

@@ -192,7 +192,7 @@ def _status_time(
     submitted: Callable[[Ints], Ints],
 ) -> Ints:
     """As `rates.wire` says it; `submitted` reads when records were handed in, which few are asked."""
-    ended, returned, refused = _closing(ended), _closing(returned), _closing(refused)
+    ended, returned, refused = closing(ended), closing(returned), closing(refused)
     time = np.select(
         [status == 10, status >= 7, status == 3, status == 1],
         [np.maximum(returned, ended), ended, refused, 0],
@@ -207,7 +207,8 @@ def _status_time(
     return time
 
 
-def _closing(time: Ints) -> Ints:
+def closing(time: Ints) -> Ints:
+    """Closing times, as `rates.wire.closing`."""
     return np.where((time > 0) & ((time + LOCAL) % DAY == 0), time + DAY - 1, time)
 
 

@@ -10,7 +10,7 @@ What is held takes about 200 bytes a dossier. Cohorts are held whole or not at a
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from rates.dossier import STAGE, Dossier, Outcome, Procedures
 from rates.effects import ByColumn, DossierRow, Stored, TallyRow, dossier_row, tally_row
 from rates.tallies import BASES, BIT, TALLIES, mask_of
 from rates.wire import DAY, LOCAL, RESULT_REQUIRED
-from streams.events import TIMES, Columns, Ints
+from streams.events import TIMES, Columns, Ints, closing
 
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -127,7 +127,7 @@ class Ledger:
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
         self._weigh(self._dossier["cohort"][place], 1)
-        self._count([(self._counted(place), 1)])
+        self._count(self._counted(place), 1)
         return len(place)
 
     def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
@@ -182,7 +182,8 @@ class Ledger:
             after >> _MASKS,
         ]
         touched = self._cells(np.unique(np.concatenate(named)))
-        self._count([(before, -1), (after, 1)])
+        self._count(before, -1)
+        self._count(after, 1)
         cohorts = np.unique(state["cohort"][owner])
         self._cohort["used"][cohorts] = self._turn
         self._cohort["partition"][state["cohort"][place]] = new.partition
@@ -275,13 +276,18 @@ class Ledger:
 
     def _mask(self, places: Ints) -> None:
         """The masks of dossiers whose state changed."""
-        of = {name: self._dossier[name][places].astype(np.int64) for name in _STATE if name != "version"}
-        status = np.where(of["progress_time"] > of["record_time"], of["progress_status"], of["record_status"])
-        due = of["due"]
-        closing = np.where((due + LOCAL) % DAY == 0, due + DAY - 1, due)
-        timely = np.where(of["completed"] <= closing, 1, 2) * ((of["completed"] > 0) & (due > 0))
-        mask = self._masks.table[status, of["facts"], timely]
-        self._dossier["mask"][places] = mask * ((of["received"] > 0) & (of["record_status"] > 0))
+        state = self._dossier
+        completed, due = (state[time][places].astype(np.int64) for time in ("completed", "due"))
+        timely = np.where(completed <= closing(due), 1, 2) * ((completed > 0) & (due > 0))
+        mask = self._masks.table[self._status(places), state["facts"][places], timely]
+        state["mask"][places] = mask * (state["received"][places] > 0)
+
+    def _status(self, places: Ints) -> Ints:
+        """The status that counts, as `rates.dossier.Dossier.status`."""
+        state = self._dossier
+        newer = state["progress_time"][places] > state["record_time"][places]
+        status = np.where(newer, state["progress_status"][places], state["record_status"][places])
+        return np.where(state["record_status"][places] > 0, status, 0).astype(np.int64)
 
     def _counted(self, places: Ints) -> Ints:
         """The cells on which these dossiers count, each with the name of its mask."""
@@ -294,7 +300,11 @@ class Ledger:
         mask = self._masks.values[self._dossier["mask"][places]]
         received = (mask & _IS_RECEIVED) > 0
         counts = (received, received & ((mask & _IS_DONE) > 0), received)
-        return [_day(self._dossier[time][places]) * on for time, on in zip(TIMES, counts, strict=True)]
+        return [day * on for day, on in zip(self._record_days(places), counts, strict=True)]
+
+    def _record_days(self, places: Ints) -> list[Ints]:
+        """The days that these dossiers' records name, one for each basis; 0 where there is none."""
+        return [_day(self._dossier[time][places]) for time in TIMES]
 
     def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:  # noqa: ARG002
         """The cells of every day that events name, whatever became of them."""
@@ -310,8 +320,7 @@ class Ledger:
         """The cells of every day that these dossiers' records name."""
         state = self._dossier
         known = places[state["record_status"][places] > 0]
-        days = [_day(state[time][known]) for time in TIMES]
-        return _cells(state["cohort"][known], state["system"][known], days)
+        return _cells(state["cohort"][known], state["system"][known], self._record_days(known))
 
     def _cells(self, keys: Ints) -> Ints:
         """Where these cells stand; one that is new gets its place, with zeros."""
@@ -327,21 +336,15 @@ class Ledger:
             self._weigh(keys[new] >> _CELL, 1)
         return at
 
-    def _count(self, counted: Iterable[tuple[Ints, int]]) -> None:
+    def _count(self, counted: Ints, sign: int) -> None:
         """Let dossiers enter (1) or leave (-1) the cells they count on."""
-        for keys, sign in counted:
-            pairs, number = np.unique(keys, return_counts=True)
-            if not len(pairs):
-                continue
+        pairs, number = np.unique(counted, return_counts=True)
+        if len(pairs):
             cells = pairs >> _MASKS
             begins = np.flatnonzero(np.diff(cells, prepend=-1))
-            lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * number[:, None].astype(np.uint32)
-            at = self._cells(cells[begins])
-            sums = np.add.reduceat(lanes, begins, axis=0)
-            if sign > 0:
-                self._tally["counts"][at] += sums
-            else:
-                self._tally["counts"][at] -= sums
+            lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * (sign * number)[:, None].astype(np.uint32)
+            # Unsigned lanes wrap, so that what leaves is added too.
+            self._tally["counts"][self._cells(cells[begins])] += np.add.reduceat(lanes, begins, axis=0)
 
     def _weigh(self, cohorts: Ints, each: int) -> None:
         np.add.at(self._cohort["weight"], cohorts, each)
@@ -363,12 +366,7 @@ class Ledger:
     def _dossier_rows(self, places: Ints) -> ByColumn[DossierRow]:
         columns: dict[str, Any] = {name: self._dossier[name][places] for name in ("number", *_STATE)}
         columns |= {name: self._dossier[name][places] for name in ("procedure", "sector")}
-        status = np.where(
-            columns["progress_time"] > columns["record_time"],
-            columns["progress_status"],
-            columns["record_status"],
-        )
-        columns["status"] = status * (columns["record_status"] > 0)
+        columns["status"] = self._status(places)
         columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(places), strict=True)}
         columns["mask"] = self._masks.values[columns["mask"]]
         return ByColumn(self._of_cohorts(self._dossier["cohort"][places]) | columns, dossier_row)
@@ -397,6 +395,9 @@ class _Pairs:
 
     def __init__(self, procedures: Procedures) -> None:
         self._procedures = procedures
+        self._forget()
+
+    def _forget(self) -> None:
         self._at: dict[tuple[str, str], int] = {}
         self._system: list[int] = []
         self._required: list[int] = []
@@ -407,7 +408,7 @@ class _Pairs:
         new = set(pairs).difference(self._at)
         if new and len(self._at) + len(new) > _PAIRS:
             # Anybody may send any text.
-            self.__init__(self._procedures)  # type: ignore[misc]  # to begin anew
+            self._forget()
             new = set(pairs)
         for pair in new:
             self._at[pair] = len(self._at)
