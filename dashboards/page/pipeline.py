@@ -94,15 +94,18 @@ WORDS: Final[Mapping[str, Words]] = {
 }
 
 _STAGES: Final[Mapping[str, Words]] = {
+    "fetch": ("Chờ sự kiện", "Wait for events"),
     "decode": ("Giải mã", "Decode"),
     "register": ("Danh mục", "Register"),
     "load": ("Nạp từ ClickHouse", "Load from ClickHouse"),
     "fold": ("Gộp sự kiện", "Fold"),
+    "encode": ("Xếp cột, trong các bước ghi", "Make columns, within writing"),
     "dossiers": ("Ghi hồ sơ", "Write dossiers"),
     "tallies": ("Ghi số đếm", "Write tallies"),
     "dead letters": ("Ghi sự kiện bị loại", "Write dead letters"),
     "progress": ("Ghi tiến độ", "Write progress"),
     "canaries": ("Ghi tin dò", "Write canaries"),
+    "commit": ("Xác nhận với Kafka", "Acknowledge to Kafka"),
 }
 
 
@@ -203,7 +206,8 @@ def _partition(row: Mapping[str, Any], lang: Lang) -> dict[str, str]:
 def _stages(rows: Rows, lang: Lang) -> list[Bar]:
     """The stages in the order in which they come, with their share of the time since the start."""
     spent = {row["stage"]: (float(row["spent"]), float(row["recent"])) for row in rows}
-    whole = sum(total for total, _ in spent.values())
+    # Columns are made within the steps that write.
+    whole = sum(total for name, (total, _) in spent.items() if name != "encode")
     order = [*(name for name in _STAGES if name in spent), *sorted(spent.keys() - _STAGES.keys())]
     return [
         _bar(

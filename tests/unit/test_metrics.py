@@ -12,9 +12,10 @@ import pytest
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
+from dashboards.page import pipeline
 from dashboards.page.counted import Asked
 from motcua import logs
-from motcua.metrics import EVERYWHERE, INTAKE, PAGE, PROCESS, WORKER, documentation, exposed
+from motcua.metrics import EVERYWHERE, INTAKE, PAGE, PROCESS, STAGES, WORKER, documentation, exposed
 from rates.cohort import Cell, CohortKey
 from rates.effects import Checked, Compared, Difference, DossierRow, Reached, version
 from rates.failures import Refused, Retry
@@ -205,3 +206,7 @@ def test_promtool_finds_nothing_to_say(parts: Parts, part: str) -> None:
 def test_the_catalogue_names_no_metric_twice() -> None:
     names = [metric.name for metric in (*WORKER, *PAGE, *INTAKE, *EVERYWHERE)]
     assert len(set(names)) == len(names)
+
+
+def test_the_page_has_words_for_each_stage_and_shows_them_in_their_order() -> None:
+    assert tuple(pipeline._STAGES) == STAGES
