@@ -343,8 +343,9 @@ class Ledger:
             cells = pairs >> _MASKS
             begins = np.flatnonzero(np.diff(cells, prepend=-1))
             lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * (sign * number)[:, None].astype(np.uint32)
+            at = self._cells(cells[begins])  # before the columns are asked for: they may grow
             # Unsigned lanes wrap, so that what leaves is added too.
-            self._tally["counts"][self._cells(cells[begins])] += np.add.reduceat(lanes, begins, axis=0)
+            self._tally["counts"][at] += np.add.reduceat(lanes, begins, axis=0)
 
     def _weigh(self, cohorts: Ints, each: int) -> None:
         np.add.at(self._cohort["weight"], cohorts, each)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rates.cohort import Cohort, CohortKey, cohort_of, packed, unpacked
 from rates.dossier import Dossier, Outcome, unpack
 from rates.effects import NOTHING, DossierRow, version
-from rates.wire import Event
+from rates.wire import Event, Full
 from streams.events import Message, Source, by_column
 from streams.ledger import Ledger
 from tests.property.worlds import NUMBERS, events
@@ -17,6 +17,7 @@ from tests.support.memory import stored
 from tests.support.register import SmallRegister
 
 REGISTER = SmallRegister()
+KEY = CohortKey("H18.21", 202310)
 SENT = (*NUMBERS, "H18.21", "000.00.01.H22", "H18.21-", "H18.21-231002")
 UNITS = {number: number.partition("-")[0] for number in SENT}
 
@@ -105,3 +106,17 @@ def test_a_piece_folded_at_once_leads_to_the_rows_that_its_events_lead_to_one_by
     assert ledger.held == sum(
         len(cohort.dossiers) + len(ledger.cells(key)) + 4 for key, cohort in cohorts.items()
     )
+
+
+def test_a_cohort_whose_dossiers_are_stored_and_whose_cells_are_not_is_counted_however_many_there_are() -> (
+    None
+):
+    cohort = Cohort(KEY)
+    for day in range(3_000):
+        received = 1_600_000_000 + 86_400 * day
+        event = Full(f"H18.21-231002-{day}", "H18.21", 0, 4, received, received, 0, 0, "1.000001", "", 0)
+        cohort.fold(event, version=version(1, day, 0), learnt=received, procedures=REGISTER)
+    ledger = Ledger(REGISTER)
+    rows = [DossierRow(KEY, number, unpack(held)) for number, held in cohort.dossiers.items()]
+    ledger.load([KEY], stored(rows, []))
+    assert {packed(*cell): vector for cell, vector in ledger.cells(KEY).items()} == cohort.vectors
