@@ -33,6 +33,10 @@ def test_figures_survive_the_engine_and_the_broker_being_killed(stack: Stack, tm
                 lambda name=name, killed=killed: stack.pid(name) not in (0, killed),
                 f"the supervisor starts the {name} again",
             )
+            eventually(
+                lambda: all(part["state"] == "running" for part in stack.json("status")["parts"]),
+                f"the {name} is ready again",
+            )
         publishing.join()
     for log in logs:
         # Publishing itself may have been cut off; sent again, a log changes nothing that is right already.
