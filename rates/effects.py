@@ -4,7 +4,8 @@ Every row carries the version it is full state as of, so a store may receive it 
 order: the highest version of a key stands. `version = generation << 52 | offset << 12 | index`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 from rates.cohort import Cell, CohortKey
@@ -92,6 +93,34 @@ def tally_row(fields: Mapping[str, Any]) -> TallyRow:
     cell = Cell(int(fields["system"]), int(fields["basis"]), int(fields["day"]))
     vector = sum(int(fields[name]) << LANE_BITS * lane for lane, name in enumerate(TALLIES))
     return TallyRow(key, cell, int(fields["version"]), vector)
+
+
+class Texts(Sequence[str]):
+    """A column of texts, kept as their bytes one after the other and where each ends (from 0 on)."""
+
+    def __init__(self, data: Any, ends: Any) -> None:
+        """`data`: a buffer of UTF-8; `ends`: one more integer than there are texts."""
+        self.data = data
+        self.ends = ends
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Texts":
+        encoded = [text.encode() for text in texts]
+        return cls(b"".join(encoded), list(accumulate(map(len, encoded), initial=0)))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Texts": ...
+    def __getitem__(self, at: int | slice) -> "str | Texts":
+        if isinstance(at, int):
+            at = range(len(self))[at]
+            return bytes(self.data[self.ends[at] : self.ends[at + 1]]).decode()
+        first, last, _ = at.indices(len(self))
+        return Texts(self.data, self.ends[first : max(first, last) + 1])
 
 
 class Stored(NamedTuple):

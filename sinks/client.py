@@ -17,6 +17,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
 
 from rates import wire
+from rates.effects import Texts
 from rates.failures import CLICKHOUSE, Fatal, Retry
 
 if TYPE_CHECKING:
@@ -161,6 +162,10 @@ def strings(values: Sequence[str]) -> "pa.Array":
     import numpy as np
     import pyarrow as pa
 
+    if isinstance(values, Texts):
+        ends = np.ascontiguousarray(values.ends, np.int64)
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(values.data)]
+        return pa.Array.from_buffers(pa.large_string(), len(values), buffers)
     texts = list(values)
     together = "".join(texts).encode()
     sizes = list(map(len, texts))
@@ -170,6 +175,20 @@ def strings(values: Sequence[str]) -> "pa.Array":
     np.cumsum(sizes, out=ends[1:])
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(together)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
+
+
+def texts(column: "pa.ChunkedArray") -> Texts:
+    """A column of texts."""
+    import numpy as np
+    import pyarrow as pa
+
+    one = pa.concat_arrays(
+        [chunk.cast(pa.large_string()) for chunk in column.chunks] or [pa.array([], pa.large_string())]
+    )
+    if not len(one):
+        return Texts(b"", np.zeros(1, np.int64))
+    _, ends, data = one.buffers()
+    return Texts(data, np.frombuffer(ends, np.int64)[one.offset : one.offset + len(one) + 1])
 
 
 def uints(values: "Sequence[int] | NDArray[Any]", bits: int) -> "pa.Array":

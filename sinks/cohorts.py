@@ -12,7 +12,7 @@ from rates.cohort import Cell, CohortKey
 from rates.dossier import Dossier
 from rates.effects import ByColumn, Canary, Columns, DeadLetter, DossierRow, Reached, Stored, TallyRow
 from rates.tallies import BASES, TALLIES, counts
-from sinks.client import Database, ints, millis, strings, uints
+from sinks.client import Database, ints, millis, strings, texts, uints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +155,10 @@ def _tallies(rows: Sequence[TallyRow]) -> Columns:
 
 def _columns(table: "pa.Table") -> Columns:
     columns = {name: table.column(name) for name in table.column_names}
-    return {name: ints(column) if _BITS[name] else column.to_pylist() for name, column in columns.items()}
+    return {
+        name: ints(column) if _BITS[name] else texts(column) if name == "number" else column.to_pylist()
+        for name, column in columns.items()
+    }
 
 
 _PARTITIONED = "SETTINGS do_not_merge_across_partitions_select_final = 1"

@@ -28,6 +28,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
+import numpy as np
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
@@ -45,8 +46,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 _MOST_RECORDS: Final = 50_000
 """So many records are folded and saved at once: eight mebibytes of calls can hold millions of empty ones."""
-_BREATH: Final = 400
-"""After so many records others have a turn."""
+_AT_ONCE: Final = 4 * 1024 * 1024
+_MESSAGES_AT_ONCE: Final = 10_000
+"""So many bytes and messages are read at once; then others have a turn."""
 _LATEST: Final = (1 << 32) - 1
 """The last second that can be stored (2106): a message may be stamped with any 64-bit time."""
 _TOLD: Final = (1, 3, 10)
@@ -232,43 +234,49 @@ class Folder:
 
     async def _pieces(self, messages: Sequence[Message]) -> AsyncIterator["_Piece"]:
         """The batch in pieces of which each is folded and saved at once."""
-        piece, breath = _Piece(), 0
-        for message in messages:
-            expected = self._due.pop(message.partition, message.offset)
-            if message.offset > expected:
-                msg = (
-                    f"partition {message.partition} is stored up to offset {expected} and is read on from "
-                    f"{message.offset}: the database was lost or put back, and what lies between would be "
-                    "skipped. Nothing was written. Next: motcua migrate, then start the worker again"
-                )
-                raise Fatal(msg)
-            began = perf_counter()
-            self._take_in(message, piece)
-            self.seconds["decode"] += perf_counter() - began
+        piece = _Piece()
+        for some in _portions(messages):
+            for message in some if self._due else ():
+                expected = self._due.pop(message.partition, message.offset)
+                if message.offset > expected:
+                    msg = (
+                        f"partition {message.partition} is stored up to offset {expected} and is read on "
+                        f"from {message.offset}: the database was lost or put back, and what lies between "
+                        "would be skipped. Nothing was written. Next: motcua migrate, then start the worker "
+                        "again"
+                    )
+                    raise Fatal(msg)
+            with self.timed("decode"):
+                self._take_in(some, piece)
             if piece.events.records >= _MOST_RECORDS:
                 yield piece
-                piece, breath = _Piece(), 0
-            elif piece.events.records - breath >= _BREATH:
-                # What is being saved moves on, and Kafka's client hears its broker.
-                breath = piece.events.records
+                piece = _Piece()
+            else:
+                # What is being saved moves on.
                 await asyncio.sleep(0)
         if piece.messages:
             yield piece
 
-    def _take_in(self, message: Message, piece: "_Piece") -> None:
-        received_at = min(max(message.timestamp // 1000, 0), _LATEST)
-        position = version(self._generation, message.offset, 0)
-        last = 0
-        if (message.key, message.value) == CANARY:
-            sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
-            piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
-        else:
-            last = piece.events.add(message, position, received_at, self._register, self._utf8)
-        piece.messages.append(message)
-        before = piece.reached.get(message.partition)
-        complete_to = max(before.complete_to, received_at) if before else received_at
-        reached = Reached(message.partition, position + last, received_at, complete_to)
-        piece.reached[message.partition] = reached
+    def _take_in(self, messages: Sequence[Message], piece: "_Piece") -> None:
+        calls = [message for message in messages if (message.key, message.value) != CANARY]
+        for message in messages if len(calls) < len(messages) else ():
+            if (message.key, message.value) == CANARY:
+                position = version(self._generation, message.offset, 0)
+                sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
+                piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
+                piece.reach(message.partition, position, self._received_at(message))
+        received_at = np.array([self._received_at(message) for message in calls], np.int64)
+        offsets = np.array([message.offset for message in calls], np.uint64)
+        positions = (offsets << np.uint64(12)) + np.uint64(version(self._generation, 0, 0))
+        last = piece.events.read(calls, positions, received_at, self._register, self._utf8)
+        reached = (positions + last.astype(np.uint64)).tolist()
+        for message, position, at in zip(calls, reached, received_at.tolist(), strict=True):
+            piece.reach(message.partition, position, at)
+        piece.messages += messages
+
+    @staticmethod
+    def _received_at(message: Message) -> int:
+        return min(max(message.timestamp // 1000, 0), _LATEST)
 
     def _sort(self, piece: "_Piece", refused: Mapping[str, str]) -> Columns:
         """Sort a piece's records into events and dead letters."""
@@ -308,7 +316,7 @@ class Folder:
                     self.counts["loaded_dossiers"] += self._ledger.load(known, stored)
             self._ledger.load([key for key in missing if key not in self._stored], NOTHING)
             self._stored.update(missing)
-        if sought.events.numbers:
+        if sought.keys:
             with self.timed("fold"):
                 flushed = {partition: reached.version for partition, reached in piece.reached.items()}
                 piece.changes = self._ledger.fold(sought, flushed)
@@ -328,8 +336,7 @@ class Folder:
                 refused |= found.numbers
                 self._ledger.clear()
                 messages, piece = piece.messages, _Piece(by_column=False)
-                for message in messages:
-                    self._take_in(message, piece)
+                self._take_in(messages, piece)
                 await self._fold(piece, refused)
         self._saving = None
         self._durable |= {message.partition: message.offset + 1 for message in piece.messages}
@@ -447,6 +454,28 @@ class _Piece:
         self.reached: dict[int, Reached] = {}
         self.canaries: dict[int, Canary] = {}
         self.changes: Changes | None = None
+
+    def reach(self, partition: int, position: int, received_at: int) -> None:
+        """It holds a message up to this position, received at this second."""
+        before = self.reached.get(partition)
+        if before is None:
+            self.reached[partition] = Reached(partition, position, received_at, received_at)
+        else:
+            complete_to = max(before.complete_to, received_at)
+            last = max((before.version, before.received_at), (position, received_at))
+            self.reached[partition] = Reached(partition, *last, complete_to)
+
+
+def _portions(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Messages in their order, as many together as are read at once."""
+    begin = size = 0
+    for at, message in enumerate(messages):
+        if at > begin and (size + message.size > _AT_ONCE or at - begin >= _MESSAGES_AT_ONCE):
+            yield messages[begin:at]
+            begin, size = at, 0
+        size += message.size
+    if messages:
+        yield messages[begin:]
 
 
 class _Beside:

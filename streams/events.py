@@ -1,41 +1,44 @@
-"""What messages say, by column: `rates.wire.decode`, done for all calls of a piece at once.
+"""What messages say, by column: `rates.wire.decode`, done for many calls at once.
 
-A call whose records are all sound is read here: its texts become columns, and the rules of `rates.wire` for
-times are done on arrays. Every other message, and every call with an unsound record, goes through
-`rates.wire` itself, record by record. `tests/property/test_events.py` holds both against each other.
+Plain calls whose records are all sound are read by `streams.scan`, and the rules of `rates.wire` for times
+are done on arrays. Every other message goes through `rates.wire` itself, record by record.
+`tests/property/test_events.py` holds both against each other.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
+from secrets import randbits
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.declared import PROGRESS_SERVICE, Call, Record
+from rates.cohort import UNDATED, cohort_of
+from rates.effects import Texts
 from rates.wire import (
     DAY,
     LOCAL,
-    STATUS,
+    MAX_BYTES,
+    MAX_RECORDS,
     Event,
     Full,
     Rejection,
     Senders,
     decoded,
-    facts_of,
-    instants,
     parsed,
-    supplement,
+    strict,
     unit_of,
 )
-
-Ints: TypeAlias = NDArray[np.int64]
+from streams import scan
+from streams.compiled import Bytes, Ints
 
 Utf8: TypeAlias = Callable[[bytes], bool]
 
-_AT_ONCE: Final = 1_000
-"""So many records are read at once: their texts are still in the processor's cache."""
 TIMES: Final = ("received", "completed", "due")
+_MOST_ROWS: Final = 50_000
+"""So many records are read at once: calls that are left over go through `rates.wire`."""
+_SMALLEST: Final = 24
+"""No record has fewer bytes."""
+_SERIAL_BITS: Final = 34
 
 
 class Message(NamedTuple):
@@ -53,7 +56,7 @@ class Message(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A message that was read, and what it parsed to."""
+    """A message that was read record by record: its version 0, when it was received, what it parsed to."""
 
     message: Message
     position: int
@@ -62,9 +65,19 @@ class Source(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Events by column. `full` tells full records from progress rows, whose other columns are empty."""
+    """Events by column. `full` tells full records from progress rows, whose later columns are empty.
 
-    numbers: list[str]
+    A dossier is named by an index of `units`, its cohort's month (`rates.cohort.CohortKey`) and, within the
+    cohort, its number: day and serial packed, or -1 - an index of `odd` where it has no readable date.
+    `pair` is an index of `pairs`: procedure and sector.
+    """
+
+    units: list[str]
+    odd: list[str]
+    pairs: list[tuple[str, str]]
+    unit: Ints
+    month: Ints
+    number: Ints
     partition: Ints
     version: NDArray[np.uint64]
     learnt: Ints
@@ -75,8 +88,7 @@ class Columns(NamedTuple):
     completed: Ints
     due: Ints
     facts: Ints
-    procedure: list[str]
-    sector: list[str]
+    pair: Ints
 
 
 Unsound: TypeAlias = Callable[[Source, Sequence[Event], Sequence[Rejection]], Sequence[Event]]
@@ -84,127 +96,256 @@ Unsound: TypeAlias = Callable[[Source, Sequence[Event], Sequence[Rejection]], Se
 
 
 class Events:
-    """Gathers messages, then gives their events."""
+    """Reads messages, then gives their events."""
 
     def __init__(self, *, by_column: bool = True) -> None:
         """Not `by_column`: everything is read record by record, and told."""
         self._by_column = by_column
         self.records = 0
-        """How many were gathered."""
-        self._calls: tuple[list[Source], list[Source]] = [], []
+        """How many were read."""
         self._others: list[Source] = []
         self._parts: list[Columns] = []
-        self._read = 0
+        self._words = Words()
+        self._may: dict[tuple[bytes, bytes], bool] = {}
 
-    def add(self, message: Message, position: int, learnt: int, senders: Senders, utf8: Utf8) -> int:
-        """Take a message in; returns the index of its last record.
+    def read(
+        self,
+        messages: Sequence[Message],
+        positions: NDArray[np.uint64],
+        learnt: Ints,
+        senders: Senders,
+        utf8: Utf8,
+    ) -> Ints:
+        """Take messages in; returns the index of the last record of each.
 
-        `position` is the version of its record 0, `learnt` when it was received (seconds since 1970 UTC).
+        `positions` are the versions of their records 0, `learnt` when each was received (seconds since 1970
+        UTC).
         """
-        value = message.value or b""
-        call = parsed(value, utf8)
-        source = Source(message, position, learnt, call)
-        if not isinstance(call, Call):
-            self._others.append(source)
-            last = 0 if isinstance(call, Rejection) else len(call.data or ()) - 1
-            self.records += 1 + last
-            return max(0, last)
-        unit = (message.key or b"").decode("utf-8", "replace")
-        last = max(0, len(call.data or ()) - 1)
-        self.records += last + 1
-        if self._by_column and unit_of(unit) == unit and senders.may_send(call.madonvi or "", unit):
-            self._calls[call.service == PROGRESS_SERVICE].append(source)
+        if self._by_column:
+            records = self._plain(messages, positions, learnt, senders, utf8)
         else:
-            self._others.append(source)
-        if self.records - self._read >= _AT_ONCE:
-            self._read_calls()
-        return last
+            records = np.full(len(messages), -1, np.int64)
+        for at in np.flatnonzero(records < 0).tolist():
+            message = messages[at]
+            call = parsed(message.value or b"", utf8)
+            records[at] = 1 if isinstance(call, Rejection) else len(call.data or ())
+            self._others.append(Source(message, int(positions[at]), int(learnt[at]), call))
+        records = np.maximum(records, 1)
+        self.records += int(records.sum())
+        return records - 1
 
     def columns(self, senders: Senders, unsound: Unsound) -> Columns:
         """The events, in any order; what had to be read record by record is told to `unsound`."""
-        self._read_calls()
         if self._others or not self._parts:
-            self._parts.append(_one_by_one(self._others, senders, unsound))
+            found: list[tuple[Source, Event]] = []
+            for source in self._others:
+                message = source.message
+                events, rejections = decoded(
+                    source.call, message.value or b"", message.key, source.learnt, senders
+                )
+                found += [(source, event) for event in unsound(source, events, rejections)]
+            self._parts.append(by_column(found, self._words))
             self._others = []
         self._parts = [_together(self._parts)]
         return self._parts[0]
 
-    def _read_calls(self) -> None:
-        for calls, columns in zip(self._calls, (_fulls, _rows), strict=True):
-            if calls:
-                part, bad = columns(calls)
-                self._parts.append(part)
-                self._others += [calls[at] for at in bad]
-                calls.clear()
-        self._read = self.records
+    def _plain(
+        self,
+        messages: Sequence[Message],
+        positions: NDArray[np.uint64],
+        learnt: Ints,
+        senders: Senders,
+        utf8: Utf8,
+    ) -> Ints:
+        """Read plain calls; how many records each message has, -1 where it was left."""
+        keys = [message.key or b"" for message in messages]
+        values = [message.value or b"" for message in messages]
+        sizes = np.array(list(map(len, values)), np.int64)
+        text = b"\0".join((*values, b""))
+        if sizes.max(initial=0) > MAX_BYTES or not strict(text, utf8):
+            values = [value if len(value) <= MAX_BYTES and strict(value, utf8) else b"" for value in values]
+            sizes = np.array(list(map(len, values)), np.int64)
+            text = b"\0".join((*values, b""))
+        units = b"\0".join((*keys, b""))
+        room = min(_MOST_ROWS, int(np.minimum(sizes // _SMALLEST, MAX_RECORDS).sum()))
+        out = np.empty((len(scan.FIELDS), room), np.int64)
+        read = np.frombuffer(text, np.uint8)
+        kind, records, sender, sender_end = scan.scan(
+            scan.NAMES,
+            read,
+            np.cumsum(sizes + 1) - 1,
+            np.frombuffer(units, np.uint8),
+            np.cumsum(np.array(list(map(len, keys)), np.int64) + 1) - 1,
+            learnt + DAY,
+            _SEED,
+            out,
+        )
+        found = kind > 0
+        rows = int(records.sum())
+        columns = dict(zip(scan.FIELDS, out[:, :rows], strict=True))
+        begins, ends = sender.tolist(), sender_end.tolist()
+        for at in np.flatnonzero(found).tolist():
+            found[at] = self._may_send(text[begins[at] : ends[at]], keys[at], senders)
+        if not rows:
+            return np.where(found, records, -1)
+        call = columns["call"]
+        pair = self._pair(text, read, columns)
+        if pair is None:
+            return np.full(len(messages), -1, np.int64)
+        kept = found[call]
+        if not kept.all():
+            call, pair = call[kept], pair[kept]
+            columns = {name: column[kept] for name, column in columns.items()}
+        unit = np.array([self._words.unit(key) if ours else 0 for key, ours in zip(keys, found, strict=True)])
+        first = np.cumsum(np.where(found, records, 0)) - records
+        index = (np.arange(len(call)) - first[call]).astype(np.uint64)
+        partition = np.array([message.partition for message in messages], np.int64)
+        full = (kind == scan.FULL)[call]
+        self._parts.append(
+            Columns(
+                self._words.units,
+                self._words.odd,
+                self._words.pairs,
+                unit[call],
+                *self._numbers(text, columns),
+                partition[call],
+                positions[call] + index,
+                learnt[call],
+                full,
+                **_said(columns, full, learnt[call] + DAY),
+                pair=np.where(full, pair, self._words.pair("", "")),
+            )
+        )
+        return np.where(found, records, -1)
+
+    def _may_send(self, sender: bytes, key: bytes, senders: Senders) -> bool:
+        known = self._may.get((sender, key))
+        if known is None:
+            unit = key.decode("utf-8", "replace")
+            known = unit_of(unit) == unit and senders.may_send(sender.decode(), unit)
+            self._may[sender, key] = known
+        return known
+
+    def _pair(self, text: bytes, read: Bytes, columns: dict[str, Ints]) -> Ints | None:
+        """The index of each record's procedure and sector; None where two of them could not be told apart."""
+        _, first, of = np.unique(columns["pair"], return_index=True, return_inverse=True)
+        at = [columns[name] for name in ("procedure", "procedure_end", "sector", "sector_end")]
+        same = first[of]
+        if not (scan.alike(read, at[0], at[1], same) and scan.alike(read, at[2], at[3], same)):
+            return None
+        spans = zip(*(column[first].tolist() for column in at), strict=True)
+        known = [
+            self._words.pair(text[procedure:end].decode(), text[sector:sector_end].decode())
+            for procedure, end, sector, sector_end in spans
+        ]
+        return np.array(known, np.int64)[of]
+
+    def _numbers(self, text: bytes, columns: dict[str, Ints]) -> tuple[Ints, Ints]:
+        """Of each record the month of its cohort, and its number within."""
+        month = months(columns["date"])
+        number = packed(columns["date"], columns["serial"])
+        for at in np.flatnonzero(month == 0).tolist():
+            odd = text[columns["number"][at] : columns["number_end"][at]].decode()
+            month[at] = cohort_of(odd.partition("-")[0], odd).month
+            number[at] = self._words.odd_number(odd)
+        return month, number
 
 
-def _fulls(calls: Sequence[Source]) -> tuple[Columns, list[int]]:
-    """Full records of calls that are their senders' own; and the calls of which one is unsound."""
-    records: list[Record] = list(chain.from_iterable(source.call.data for source in calls))
-    of, keep, bad, numbers, status = _sound(calls, records, [r.TrangThaiHoSo for r in records])
-    if bad:
-        of, status = of[keep], status[keep]
-        records = [records[at] for at in keep.tolist()]
-    learnt = np.array([source.learnt for source in calls], np.int64)[of]
-    latest = learnt + DAY
+class Words:
+    """Units, procedures with their sectors, and odd numbers: each once."""
 
-    def times(texts: list[str | None]) -> Ints:
-        found = np.array(instants(texts), np.int64)
-        return np.where((found > 0) & (found <= latest), found, 0)
+    def __init__(self) -> None:
+        self.units: list[str] = []
+        self.pairs: list[tuple[str, str]] = []
+        self.odd: list[str] = []
+        self._units: dict[bytes, int] = {}
+        self._pairs: dict[tuple[str, str], int] = {}
 
-    received = times([r.NgayTiepNhan for r in records])
-    ended = times([r.NgayKetThucXuLy for r in records])
-    returned = times([r.NgayTra for r in records])
-    due = np.maximum(np.array(instants([r.NgayHenTra for r in records]), np.int64), 0)
-    refused = times([r.NgayTuChoi for r in records])
+    def unit(self, code: bytes) -> int:
+        at = self._units.get(code)
+        if at is None:
+            at = self._units[code] = len(self.units)
+            self.units.append(code.decode())
+        return at
 
-    def submitted(some: Ints) -> Ints:
-        found = np.array(instants([records[at].NgayNopHoSo for at in some.tolist()]), np.int64)
-        return np.where((found > 0) & (found <= latest[some]), found, 0)
+    def pair(self, procedure: str, sector: str) -> int:
+        at = self._pairs.setdefault((procedure, sector), len(self.pairs))
+        if at == len(self.pairs):
+            self.pairs.append((procedure, sector))
+        return at
 
-    asked = np.zeros(len(records), np.int64)
-    for at, record in enumerate(records):
-        if record.DanhSachHoSoBoSung:
-            asked[at] = supplement(record, int(latest[at]))
-    return Columns(
-        numbers,
-        *_places(calls, of, keep),
-        np.ones(len(records), bool),
-        status,
-        _status_time(status, received, ended, returned, refused, asked, submitted),
-        received,
-        np.where(ended > 0, ended, returned),
-        due,
-        np.array(list(map(facts_of, records)), np.int64),
-        [r.MaTTHC or "" for r in records],
-        [r.MaLinhVuc or "" for r in records],
-    ), bad
+    def odd_number(self, number: str) -> int:
+        self.odd.append(number)
+        return -len(self.odd)
+
+
+_SEED: Final = randbits(62)
+"""Whoever sends cannot know which texts have the same hash."""
+_MONTHS: Final = np.full(1_000_000, -1, np.int32)
+"""Of each date `yymmdd` the month of its cohort: 0 where there is no such day, -1 where nobody asked yet."""
+
+
+def months(dates: Ints) -> Ints:
+    """The month of the cohorts of numbers with these dates; 0 where there is none."""
+    found = _MONTHS[dates]
+    if (found < 0).any():
+        for date in np.unique(dates[found < 0]).tolist():
+            month = cohort_of("", f"-{date:06d}-1").month if date >= 0 else 0
+            _MONTHS[date] = month if month >= UNDATED else 0
+        found = _MONTHS[dates]
+    return np.where(dates < 0, 0, found).astype(np.int64)
+
+
+def packed(dates: Ints, serials: Ints) -> Ints:
+    """A dossier's number within its cohort."""
+    return (dates % 100) << _SERIAL_BITS | serials
+
+
+def numbered(texts: Texts, units: Ints) -> tuple[Ints, Ints]:
+    """Months and numbers of texts that begin with units, whose lengths are given; month 0: an odd one."""
+    ends = np.asarray(texts.ends, np.int64)
+    date, serial = scan.dated(np.frombuffer(texts.data, np.uint8), ends[:-1] + units + 1, ends[1:])
+    return months(date), packed(date, serial)
+
+
+def unpacked(months: Ints, numbers: Ints) -> tuple[Ints, Ints]:
+    """The dates and serials of numbers."""
+    return (months - 200_000) * 100 + (numbers >> _SERIAL_BITS), numbers & (1 << _SERIAL_BITS) - 1
+
+
+def _said(columns: dict[str, Ints], full: NDArray[np.bool_], latest: Ints) -> dict[str, Ints]:
+    """Statuses and times of records, as `rates.wire` says them."""
+
+    def time(name: str) -> Ints:
+        found = columns[name]
+        return np.where(full & (found > 0) & (found <= latest), found, 0)
+
+    received, ended, returned = time("received"), time("ended"), time("returned")
+    own = _status_time(
+        columns["status"], received, ended, returned, time("refused"), columns["asked"], time("submitted")
+    )
+    return {
+        "status": np.where(full, columns["status"], columns["row_status"]),
+        "time": np.where(full, own, columns["row_time"]),
+        "received": received,
+        "completed": np.where(ended > 0, ended, returned),
+        "due": np.where(full, np.maximum(columns["due"], 0), 0),
+        "facts": np.where(full, columns["facts"], 0),
+    }
 
 
 def _status_time(
-    status: Ints,
-    received: Ints,
-    ended: Ints,
-    returned: Ints,
-    refused: Ints,
-    asked: Ints,
-    submitted: Callable[[Ints], Ints],
+    status: Ints, received: Ints, ended: Ints, returned: Ints, refused: Ints, asked: Ints, submitted: Ints
 ) -> Ints:
-    """As `rates.wire` says it; `submitted` reads when records were handed in, which few are asked."""
+    """When a record's status began, as `rates.wire` says it."""
     ended, returned, refused = closing(ended), closing(returned), closing(refused)
     time = np.select(
         [status == 10, status >= 7, status == 3, status == 1],
-        [np.maximum(returned, ended), ended, refused, 0],
+        [np.maximum(returned, ended), ended, refused, submitted],
         np.maximum(received, asked),
     )
-    open_ = np.flatnonzero(time == 0)
-    if len(open_):
-        handed_in = submitted(open_)
-        every = np.maximum.reduce([received, ended, returned, asked, refused])[open_]
-        own = (status[open_] == 1) & (handed_in > 0)
-        time[open_] = np.where(own, handed_in, np.maximum(every, handed_in))
-    return time
+    every = np.maximum.reduce([received, ended, returned, asked, refused, submitted])
+    return np.where(time > 0, time, every)
 
 
 def closing(time: Ints) -> Ints:
@@ -212,72 +353,26 @@ def closing(time: Ints) -> Ints:
     return np.where((time > 0) & ((time + LOCAL) % DAY == 0), time + DAY - 1, time)
 
 
-def _rows(calls: Sequence[Source]) -> tuple[Columns, list[int]]:
-    """Progress rows, as `_fulls`."""
-    records: list[Record] = list(chain.from_iterable(source.call.data for source in calls))
-    times = np.array(instants([r.ThoiDiemXuLy for r in records]), np.int64)
-    sizes = [len(source.call.data) for source in calls]
-    latest = np.repeat(np.array([source.learnt + DAY for source in calls], np.int64), sizes)
-    sound = (times > 0) & (times <= latest)
-    of, keep, bad, numbers, status = _sound(calls, records, [r.TrangThai for r in records], sound)
-    nothing, texts = np.zeros(len(keep), np.int64), [""] * len(keep)
-    return Columns(
-        numbers,
-        *_places(calls, of[keep] if bad else of, keep),
-        np.zeros(len(keep), bool),
-        status[keep] if bad else status,
-        times[keep],
-        *(nothing,) * 4,
-        texts,
-        texts,
-    ), bad
-
-
-def _sound(
-    calls: Sequence[Source], records: Sequence[Record], statuses: Sequence[str | None], sound: Any = True
-) -> tuple[Ints, Ints, list[int], list[str], Ints]:
-    """Of each record its call; the records of sound calls; the calls that are not; numbers; statuses."""
-    sizes = [len(source.call.data) for source in calls]
-    of = np.repeat(np.arange(len(calls)), sizes)
-    begins = [f"{(source.message.key or b'').decode()}-" for source in calls]
-    numbers = [r.MaHoSo or "" for r in records]
-    own = np.array(list(map(str.startswith, numbers, chain.from_iterable(map(repeat, begins, sizes)))), bool)
-    status = np.array([STATUS.get(text or "", 0) for text in statuses], np.int64)
-    wrong = ~(own & (status > 0) & sound)
-    if not wrong.any():
-        return of, np.arange(len(records)), [], numbers, status
-    bad = np.unique(of[wrong])
-    keep = np.flatnonzero(~np.isin(of, bad))
-    return of, keep, bad.tolist(), [numbers[at] for at in keep.tolist()], status
-
-
-def _places(calls: Sequence[Source], of: Ints, keep: Ints) -> tuple[Ints, NDArray[np.uint64], Ints]:
-    sizes = np.array([len(source.call.data) for source in calls], np.int64)
-    index = keep - (np.cumsum(sizes) - sizes)[of]
-    position = np.array([source.position for source in calls], np.uint64)
-    partition = np.array([source.message.partition for source in calls], np.int64)
-    learnt = np.array([source.learnt for source in calls], np.int64)
-    return partition[of], position[of] + index.astype(np.uint64), learnt[of]
-
-
-def _one_by_one(sources: Sequence[Source], senders: Senders, unsound: Unsound) -> Columns:
-    found: list[tuple[Source, Event]] = []
-    for source in sources:
-        message = source.message
-        events, rejections = decoded(source.call, message.value or b"", message.key, source.learnt, senders)
-        found += [(source, event) for event in unsound(source, events, rejections)]
-    return by_column(found)
-
-
-def by_column(found: Sequence[tuple[Source, Event]]) -> Columns:
+def by_column(found: Sequence[tuple[Source, Event]], words: Words | None = None) -> Columns:
     """Events that were read one by one, each with its source."""
+    words = words or Words()
     events = [event for _, event in found]
+    written = Texts.of(event.number for event in events)
+    month, number = numbered(written, np.array([len(event.unit) for event in events], np.int64))
+    for at in np.flatnonzero(month == 0).tolist():
+        month[at] = cohort_of(events[at].unit, events[at].number).month
+        number[at] = words.odd_number(events[at].number)
 
     def ints(name: str) -> Ints:
         return np.array([getattr(event, name, 0) for event in events], np.int64)
 
     return Columns(
-        [event.number for event in events],
+        words.units,
+        words.odd,
+        words.pairs,
+        np.array([words.unit(event.unit.encode()) for event in events], np.int64),
+        month,
+        number,
         np.array([source.message.partition for source, _ in found], np.int64),
         np.array([source.position + event.index for source, event in found], np.uint64),
         np.array([source.learnt for source, _ in found], np.int64),
@@ -288,8 +383,9 @@ def by_column(found: Sequence[tuple[Source, Event]]) -> Columns:
         ints("completed"),
         ints("due"),
         ints("facts"),
-        [getattr(event, "procedure", "") for event in events],
-        [getattr(event, "sector", "") for event in events],
+        np.array(
+            [words.pair(getattr(e, "procedure", ""), getattr(e, "sector", "")) for e in events], np.int64
+        ),
     )
 
 
@@ -299,6 +395,5 @@ def _together(parts: Sequence[Columns]) -> Columns:
     joined: dict[str, Any] = {}
     for name in Columns._fields:
         column = [getattr(part, name) for part in parts]
-        texts = isinstance(column[0], list)
-        joined[name] = list(chain.from_iterable(column)) if texts else np.concatenate(column)
+        joined[name] = column[0] if isinstance(column[0], list) else np.concatenate(column)
     return Columns(**joined)

@@ -6,22 +6,25 @@ piece are sorted by dossier, the two clocks of each dossier become running maxim
 what stood before and what stands after is counted. No rule of counting is written a second time: masks come
 from a table of `rates.tallies.mask_of`. `tests/property/test_ledger.py` holds both against each other.
 
-What is held takes about 200 bytes a dossier. Cohorts are held whole or not at all.
+What is held takes about 150 bytes a dossier, with its share of cells. Cohorts are held whole or not at all.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.cohort import UNDATED, Cell, CohortKey, cohort_of
+from rates.cohort import Cell, CohortKey
 from rates.dossier import STAGE, Dossier, Outcome, Procedures
-from rates.effects import ByColumn, DossierRow, Stored, TallyRow, dossier_row, tally_row
+from rates.effects import ByColumn, DossierRow, Stored, TallyRow, Texts, dossier_row, tally_row
 from rates.tallies import BASES, BIT, TALLIES, mask_of
 from rates.wire import DAY, LOCAL, RESULT_REQUIRED
-from streams.events import TIMES, Columns, Ints, closing
+from streams import scan
+from streams.compiled import Ints
+from streams.events import TIMES, Columns, closing, numbered, unpacked
+from streams.index import Index
 
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -38,15 +41,20 @@ _MASKS: Final = 14
 _CELL: Final = 28
 """So many bits have a cell's system, basis and day."""
 _PAIRS: Final = 100_000
-"""So many procedures with their sectors are remembered."""
-_DATED: Final = len("-231002-")
+"""So many procedures with their sectors are remembered, beside those that held dossiers name."""
+_NUMBER_BITS: Final = 40
+"""So many bits has a dossier's number within its cohort, `streams.events.packed`; the highest says that it is
+a running number of one without a readable date."""
+_ODD: Final = 1 << _NUMBER_BITS - 1
+_MONTH_BITS: Final = 18
 
 
 class Sought(NamedTuple):
-    """Events, and the dossiers among them that are not held, each with its cohort."""
+    """Events, the cohorts that they are about, and of each event which of them."""
 
     events: Columns
-    strangers: dict[str, CohortKey]
+    keys: list[CohortKey]
+    of: Ints
     missing: list[CohortKey]
     """Cohorts that must be loaded before these events are folded."""
 
@@ -64,8 +72,8 @@ class Ledger:
     """Held cohorts. Whatever is written of them is a copy, so folding may go on meanwhile."""
 
     def __init__(self, procedures: Procedures) -> None:
-        self._procedures = procedures
         self._masks = _Masks()
+        self._pairs = _Pairs(procedures)
         self.clear()
 
     def __contains__(self, key: CohortKey) -> bool:
@@ -74,36 +82,31 @@ class Ledger:
     def clear(self) -> None:
         """Hold nothing."""
         self._cohorts: dict[CohortKey, int] = {}
-        self._place: dict[str, int] = {}
-        self._cell: dict[int, int] = {}
+        self._place = Index()
+        self._cell = Index()
+        self._odd: dict[str, int] = {}
+        self._odds = 0
         self._cohort = _Rows(
             unit=object, month=np.uint32, partition=np.uint16, used=np.int64, weight=np.int64
         )
-        self._dossier = _Rows(**_STATE, cohort=np.int64, number=object, procedure=object, sector=object)
+        self._dossier = _Rows(**_STATE, key=np.int64, pair=np.int32)
         self._tally = _Rows(key=np.int64, counts=(np.uint32, len(TALLIES)))
-        self._pairs = _Pairs(self._procedures)
         self._turn = 0
         self.held = 0
         """How much is held: dossiers, cells, and four for each cohort."""
 
     def register(self, procedures: Procedures) -> None:
         """Fold by another register from now on; what was folded stays as it is."""
-        self._procedures = procedures
-        self._pairs = _Pairs(procedures)
+        self._pairs.register(procedures)
 
     def seek(self, events: Columns) -> Sought:
         """Find the dossiers that events are about."""
-        new = [number for number in events.numbers if number not in self._place]
-        # Of a number with a date its unit and date decide, and most have theirs in common with others.
-        begins = [number[: number.find("-") + _DATED] for number in new]
-        keys = {begin: cohort_of(begin.partition("-")[0], begin) for begin in set(begins)}
-        strangers = dict(zip(new, map(keys.__getitem__, begins), strict=True))
-        if any(key.month < UNDATED for key in keys.values()):
-            for number, key in strangers.items():
-                if key.month < UNDATED:
-                    strangers[number] = cohort_of(number.partition("-")[0], number)
-        missing = [key for key in dict.fromkeys(strangers.values()) if key not in self._cohorts]
-        return Sought(events, strangers, missing)
+        named, of = np.unique(events.unit << _MONTH_BITS | events.month, return_inverse=True)
+        keys = [
+            CohortKey(events.units[name >> _MONTH_BITS], name & (1 << _MONTH_BITS) - 1)
+            for name in named.tolist()
+        ]
+        return Sought(events, keys, of, [key for key in keys if key not in self._cohorts])
 
     def load(self, keys: Collection[CohortKey], stored: Stored) -> int:
         """Hold these cohorts as they are stored; returns how many dossiers they have."""
@@ -116,29 +119,35 @@ class Ledger:
         self.held += 4 * len(keys)
         found = stored.dossiers
         place = self._dossier.take(len(found["number"]))
-        self._dossier["cohort"][place] = self._of(found)
+        cohort = self._of(found)
+        self._dossier["key"][place] = self._loaded(cohort, found)
         for name in _STATE:
             self._dossier[name][place] = found[name]
-        for name in ("number", "procedure", "sector"):
-            self._dossier[name][place] = _objects(found[name])
+        self._dossier["pair"][place] = self._pairs.names(
+            zip(found["procedure"], found["sector"], strict=True)
+        )
         self._dossier["mask"][place] = self._masks.names(np.asarray(found["mask"], np.int64))
-        self._place.update(zip(found["number"], place.tolist(), strict=True))
+        self._place.add(self._dossier["key"][place], place)
         cells = stored.cells
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
-        self._weigh(self._dossier["cohort"][place], 1)
+        self._weigh(cohort, 1)
         self._count(self._counted(place), 1)
         return len(place)
 
     def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
         """Take in events whose cohorts are all held; `flushed`: the version of tallies, by partition."""
         self._turn += 1
+        if len(self._pairs) > max(_PAIRS, 2 * len(self._cohorts)):
+            # Anybody may send any text.
+            held = self._dossier["pair"]
+            held[:] = self._pairs.keep(held)
         place = self._places(sought)
         order = np.lexsort((sought.events.version, place))
         place = place[order]
         new = _ordered(sought.events, order)
-        pairs = {name: column[order] for name, column in self._pairs.of(sought.events).items()}
-        system = pairs["system"]
+        pair = self._pairs.names(sought.events.pairs)[new.pair]
+        system = self._pairs.system[pair]
         days = [_day(getattr(new, time)) for time in TIMES]
         begins = np.flatnonzero(np.diff(place, prepend=-1))
         group = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
@@ -162,11 +171,11 @@ class Ledger:
         moved = changing[row_at >= 0]
         before, before_moved = self._counted(changing), self._named(moved)
         self._set(changing, np.maximum(record_at, row_at), version=new.version, learnt=new.learnt)
-        own = (
-            {name: getattr(new, name) for name in TIMES}
-            | {"facts": new.facts | pairs.pop("required")}
-            | pairs
-        )
+        own = {name: getattr(new, name) for name in TIMES} | {
+            "facts": new.facts | self._pairs.required[pair],
+            "system": system,
+            "pair": pair,
+        }
         self._set(changing, record_at, record_status=new.status, record_time=new.time, **own)
         self._set(changing, row_at, progress_status=new.status, progress_time=new.time)
         self._mask(changing)
@@ -184,12 +193,12 @@ class Ledger:
         touched = self._cells(np.unique(np.concatenate(named)))
         self._count(before, -1)
         self._count(after, 1)
-        cohorts = np.unique(state["cohort"][owner])
+        cohorts = np.unique(_cohort(state["key"][owner]))
         self._cohort["used"][cohorts] = self._turn
-        self._cohort["partition"][state["cohort"][place]] = new.partition
+        self._cohort["partition"][_cohort(state["key"][place])] = new.partition
         if applied.any():
             # Its dossier is stored, but a crash may have left any of its cohort's tallies behind.
-            touched = np.union1d(touched, self._whole(state["cohort"][place[applied]]))
+            touched = np.union1d(touched, self._whole(_cohort(state["key"][place[applied]])))
         latest = np.zeros(max(flushed) + 1, np.uint64)
         latest[list(flushed)] = list(flushed.values())
         accepted = record | row
@@ -242,30 +251,56 @@ class Ledger:
         gone[cohorts] = True
         for key in self._keys(cohorts):
             del self._cohorts[key]
-        places = np.flatnonzero(gone[self._dossier["cohort"][: self._dossier.top]])
-        for number in self._dossier["number"][places]:
-            del self._place[number]
+        keys = self._dossier["key"][: self._dossier.top]
+        places = np.flatnonzero(gone[_cohort(keys)])
+        if self._odd:
+            dropped = set(keys[places[_is_odd(keys[places])]].tolist())
+            self._odd = {number: key for number, key in self._odd.items() if key not in dropped}
         rows = self._tally["key"][: self._tally.top]
         cells = np.flatnonzero(gone[rows >> _CELL])
-        for key in rows[cells].tolist():
-            del self._cell[key]
         self.held -= len(places) + len(cells) + 4 * len(cohorts)
         self._dossier.give_back(places)
         self._tally.give_back(cells)
+        for index, column in ((self._place, keys), (self._cell, rows)):
+            held = np.flatnonzero(column)
+            index.reset(column[held], held)
         self._cohort.give_back(cohorts)
 
     def _places(self, sought: Sought) -> Ints:
         """Where each event's dossier stands; one that is new gets its place."""
-        fresh = [number for number in sought.strangers if number not in self._place]
-        if fresh:
-            at = {key: self._cohorts[key] for key in set(sought.strangers.values())}
+        events = sought.events
+        cohort = np.array([self._cohorts[key] for key in sought.keys], np.int64)[sought.of]
+        keys = cohort << _NUMBER_BITS | events.number
+        for at in np.flatnonzero(events.number < 0).tolist():
+            keys[at] = self._odd_key(int(cohort[at]), events.odd[-1 - int(events.number[at])])
+        place = self._place.find(keys)
+        absent = np.flatnonzero(place < 0)
+        if len(absent):
+            fresh = np.unique(keys[absent])
             new = self._dossier.take(len(fresh))
-            self._dossier["number"][new] = _objects(fresh)
-            self._dossier["cohort"][new] = [at[sought.strangers[number]] for number in fresh]
-            self._dossier["procedure"][new] = self._dossier["sector"][new] = ""
-            self._place.update(zip(fresh, new.tolist(), strict=True))
-            self._weigh(self._dossier["cohort"][new], 1)
-        return np.array(list(map(self._place.__getitem__, sought.events.numbers)), np.int64)
+            self._dossier["key"][new] = fresh
+            self._place.add(fresh, new)
+            self._weigh(_cohort(fresh), 1)
+            place[absent] = self._place.find(keys[absent])
+        return place
+
+    def _odd_key(self, cohort: int, number: str) -> int:
+        """The key of a dossier whose number has no readable date: of its cohort and a running number."""
+        key = self._odd.get(number)
+        if key is None:
+            self._odds += 1
+            key = self._odd[number] = cohort << _NUMBER_BITS | _ODD | self._odds
+        return key
+
+    def _loaded(self, cohort: Ints, found: Mapping[str, Any]) -> Ints:
+        """The keys of dossiers as they are stored."""
+        numbers = found["number"]
+        texts = numbers if isinstance(numbers, Texts) else Texts.of(numbers)
+        month, number = numbered(texts, np.array(list(map(len, found["unit"])), np.int64))
+        keys = cohort << _NUMBER_BITS | number
+        for at in np.flatnonzero(month == 0).tolist():
+            keys[at] = self._odd_key(int(cohort[at]), texts[at])
+        return keys
 
     def _set(self, places: Ints, at: Ints, **values: NDArray[Any]) -> None:
         """Give the dossiers at these places the values of the events `at`; where that is -1, none."""
@@ -293,7 +328,7 @@ class Ledger:
         """The cells on which these dossiers count, each with the name of its mask."""
         state = self._dossier
         name = state["mask"][places].astype(np.int64)
-        return _cells(state["cohort"][places], state["system"][places], self._days(places), name)
+        return _cells(_cohort(state["key"][places]), state["system"][places], self._days(places), name)
 
     def _days(self, places: Ints) -> list[Ints]:
         """The day on which these dossiers count on each basis; 0 where they do not."""
@@ -308,7 +343,7 @@ class Ledger:
 
     def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:  # noqa: ARG002
         """The cells of every day that events name, whatever became of them."""
-        return _cells(self._dossier["cohort"][places], system, days)
+        return _cells(_cohort(self._dossier["key"][places]), system, days)
 
     def _whole(self, cohorts: Ints) -> Ints:
         """Where all cells of these cohorts stand."""
@@ -320,19 +355,17 @@ class Ledger:
         """The cells of every day that these dossiers' records name."""
         state = self._dossier
         known = places[state["record_status"][places] > 0]
-        return _cells(state["cohort"][known], state["system"][known], self._record_days(known))
+        return _cells(_cohort(state["key"][known]), state["system"][known], self._record_days(known))
 
     def _cells(self, keys: Ints) -> Ints:
         """Where these cells stand; one that is new gets its place, with zeros."""
-        get = self._cell.get
-        found = [get(key, -1) for key in keys.tolist()]
-        at = np.array(found, np.int64)
+        at = self._cell.find(keys)
         new = np.flatnonzero(at < 0)
         if len(new):
             at[new] = self._tally.take(len(new))
             self._tally["key"][at[new]] = keys[new]
             self._tally["counts"][at[new]] = 0
-            self._cell.update(zip(keys[new].tolist(), at[new].tolist(), strict=True))
+            self._cell.add(keys[new], at[new])
             self._weigh(keys[new] >> _CELL, 1)
         return at
 
@@ -365,12 +398,29 @@ class Ledger:
         return dict(zip(self._keys(cohorts), self._cohort["partition"][cohorts].tolist(), strict=True))
 
     def _dossier_rows(self, places: Ints) -> ByColumn[DossierRow]:
-        columns: dict[str, Any] = {name: self._dossier[name][places] for name in ("number", *_STATE)}
-        columns |= {name: self._dossier[name][places] for name in ("procedure", "sector")}
+        columns: dict[str, Any] = {name: self._dossier[name][places] for name in _STATE}
+        columns |= self._pairs.texts(self._dossier["pair"][places])
         columns["status"] = self._status(places)
         columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(places), strict=True)}
         columns["mask"] = self._masks.values[columns["mask"]]
-        return ByColumn(self._of_cohorts(self._dossier["cohort"][places]) | columns, dossier_row)
+        keys = self._dossier["key"][places]
+        cohort = _cohort(keys)
+        columns |= self._of_cohorts(cohort)
+        columns["number"] = self._numbers(keys, cohort)
+        return ByColumn(columns, dossier_row)
+
+    def _numbers(self, keys: Ints, cohort: Ints) -> Texts | list[str]:
+        """The numbers of dossiers, as texts."""
+        cohorts, of = np.unique(cohort, return_inverse=True)
+        units = Texts.of(self._cohort["unit"][cohorts])
+        odd = _is_odd(keys)
+        number = np.where(odd, 0, keys & (1 << _NUMBER_BITS) - 1)
+        date, serial = unpacked(self._cohort["month"][cohort].astype(np.int64), number)
+        texts = Texts(*scan.numbers(*_buffers(units), of, np.where(odd, 0, date), serial))
+        if not odd.any():
+            return texts
+        names = {key: name for name, key in self._odd.items()}
+        return [names[key] if key in names else texts[at] for at, key in enumerate(keys.tolist())]
 
     def _tally_rows(self, at: Ints, versions: NDArray[np.uint64]) -> ByColumn[TallyRow]:
         keys = self._tally["key"][at]
@@ -385,44 +435,68 @@ class Ledger:
         return ByColumn(self._of_cohorts(keys >> _CELL) | columns, tally_row)
 
     def _of_cohorts(self, cohorts: Ints) -> dict[str, Any]:
-        return {"unit": self._cohort["unit"][cohorts], "cohort": self._cohort["month"][cohorts]}
+        different, of = np.unique(cohorts, return_inverse=True)
+        units = Texts.of(self._cohort["unit"][different])
+        return {
+            "unit": Texts(*scan.gathered(*_buffers(units), of)),
+            "cohort": self._cohort["month"][cohorts],
+        }
 
 
 class _Pairs:
-    """Procedures with their sectors: the system of each, and whether it must give a result.
+    """Procedures with their sectors by a short name, 0 that of neither: system, and whether a result is due.
 
     Each text is kept once, however many dossiers name it.
     """
 
     def __init__(self, procedures: Procedures) -> None:
+        self._at: dict[tuple[str, str], int] = {("", ""): 0}
+        self._texts: tuple[Texts, Texts] | None = None
+        self.register(procedures)
+
+    def register(self, procedures: Procedures) -> None:
+        """Ask another register from now on."""
         self._procedures = procedures
-        self._forget()
+        self.system = self.required = np.zeros(0, np.int64)
+        self._ask()
 
-    def _forget(self) -> None:
-        self._at: dict[tuple[str, str], int] = {}
-        self._system: list[int] = []
-        self._required: list[int] = []
+    def __len__(self) -> int:
+        return len(self._at)
 
-    def of(self, events: Columns) -> dict[str, NDArray[Any]]:
-        """Of each event the system, the fact that a result is required, and both texts."""
-        pairs = list(zip(events.procedure, events.sector, strict=True))
-        new = set(pairs).difference(self._at)
-        if new and len(self._at) + len(new) > _PAIRS:
-            # Anybody may send any text.
-            self._forget()
-            new = set(pairs)
-        for pair in new:
-            self._at[pair] = len(self._at)
-            self._system.append(self._procedures.system(*pair))
-            self._required.append(RESULT_REQUIRED if self._procedures.result_required(pair[0]) else 0)
-        at = np.array(list(map(self._at.__getitem__, pairs)), np.int64)
-        texts = _objects([text for pair in self._at for text in pair]).reshape(-1, 2)[at]
+    def names(self, pairs: Iterable[tuple[str, str]]) -> Ints:
+        """The name of each pair; one that is new is given one."""
+        known = self._at
+        found = np.array([known.setdefault(pair, len(known)) for pair in pairs], np.int64)
+        if len(known) > len(self.system):
+            self._ask()
+        return found
+
+    def texts(self, names: Ints) -> dict[str, Texts]:
+        """The procedures and sectors behind names."""
+        if self._texts is None:
+            procedures, sectors = zip(*self._at, strict=True)
+            self._texts = Texts.of(procedures), Texts.of(sectors)
+        of = names.astype(np.int64)
         return {
-            "system": np.array(self._system, np.int64)[at],
-            "required": np.array(self._required, np.int64)[at],
-            "procedure": texts[:, 0],
-            "sector": texts[:, 1],
+            name: Texts(*scan.gathered(*_buffers(texts), of))
+            for name, texts in zip(("procedure", "sector"), self._texts, strict=True)
         }
+
+    def keep(self, names: NDArray[Any]) -> NDArray[Any]:
+        """Forget every pair but these; returns their new names."""
+        used, of = np.unique(np.append(names, 0), return_inverse=True)
+        pairs = list(self._at)
+        self._at = {pairs[at]: name for name, at in enumerate(used.tolist())}
+        self.register(self._procedures)
+        return of[:-1].astype(names.dtype)
+
+    def _ask(self) -> None:
+        new = list(self._at)[len(self.system) :]
+        system = [self._procedures.system(*pair) for pair in new]
+        required = [RESULT_REQUIRED * self._procedures.result_required(procedure) for procedure, _ in new]
+        self.system = np.append(self.system, np.array(system, np.int64))
+        self.required = np.append(self.required, np.array(required, np.int64))
+        self._texts = None
 
 
 class _Masks:
@@ -511,6 +585,19 @@ def _accepted(clock: Ints, begins: Ints, group: Ints, known: Ints, above: int) -
 def _last(accepted: Bools, begins: Ints) -> Ints:
     """Of each group the last accepted event, or -1."""
     return np.maximum.reduceat(np.where(accepted, np.arange(len(accepted)), -1), begins)
+
+
+def _cohort(keys: Ints) -> Ints:
+    """The cohorts of dossiers' keys."""
+    return keys >> _NUMBER_BITS
+
+
+def _is_odd(keys: Ints) -> Bools:
+    return (keys & _ODD) > 0
+
+
+def _buffers(texts: Texts) -> tuple[NDArray[np.uint8], Ints]:
+    return np.frombuffer(texts.data, np.uint8), np.asarray(texts.ends, np.int64)
 
 
 def _day(times: NDArray[Any]) -> Ints:
