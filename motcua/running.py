@@ -114,6 +114,7 @@ def worker(
     # What it holds for long is never in a cycle: to look through it over and over costs a tenth of its time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    sys.setswitchinterval(0.001)  # saving waits for folding at each of its turns
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
 

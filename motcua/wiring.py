@@ -244,6 +244,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 replaced=replaced,
                 utf8=is_utf8,
                 seconds=seconds,
+                thread=True,
             )
             settling = asyncio.create_task(settle(connected))
             try:

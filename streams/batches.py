@@ -23,7 +23,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
@@ -112,11 +112,13 @@ class Folder:
         utf8: Callable[[bytes], bool] = is_utf8,
         seconds: defaultdict[str, float] | None = None,
         aside: Callable[[Coroutine[Any, Any, None]], "Saving"] = lambda saving: _Beside(saving),
+        thread: bool = False,
     ) -> None:
         """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
 
         `replaced` is asked before each batch for a register that has replaced the present one; `utf8` may be
         a faster `rates.wire.is_utf8`; `aside` runs the saving of a piece beside the folding of the next.
+        `thread`: decode and fold in another thread, so that the saving has its turns meanwhile.
         """
         self._store = store
         self._register = register
@@ -126,6 +128,7 @@ class Folder:
         self._replaced = replaced
         self._utf8 = utf8
         self._aside = aside
+        self._thread = thread
         self._ledger = Ledger(register)
         self._saving: tuple[_Piece, Saving] | None = None
         self._durable: dict[int, int] = {}
@@ -246,8 +249,7 @@ class Folder:
                         "again"
                     )
                     raise Fatal(msg)
-            with self.timed("decode"):
-                self._take_in(some, piece)
+            await self._work("decode", partial(self._take_in, some, piece))
             if piece.events.records >= _MOST_RECORDS:
                 yield piece
                 piece = _Piece()
@@ -302,24 +304,39 @@ class Folder:
         return piece.events.columns(self._register, unsound)
 
     async def _fold(self, piece: "_Piece", refused: Mapping[str, str] | None = None) -> None:
+        def sorted_() -> Columns:
+            return self._sort(piece, refused or {})
+
         if piece.columns is None:
-            with self.timed("decode"):
-                piece.columns = self._sort(piece, refused or {})
-        with self.timed("fold"):
-            sought = self._ledger.seek(piece.columns)
+            piece.columns = await self._work("decode", sorted_)
+        sought = await self._work("fold", partial(self._ledger.seek, piece.columns))
         missing = sought.missing
         if missing:
             known = [key for key in missing if key in self._stored]
             if known:
                 stored = await self._persist("load", lambda: self._store.load(known))
-                with self.timed("fold"):
-                    self.counts["loaded_dossiers"] += self._ledger.load(known, stored)
+                self.counts["loaded_dossiers"] += await self._work(
+                    "fold", partial(self._ledger.load, known, stored)
+                )
             self._ledger.load([key for key in missing if key not in self._stored], NOTHING)
             self._stored.update(missing)
         if sought.keys:
-            with self.timed("fold"):
-                flushed = {partition: reached.version for partition, reached in piece.reached.items()}
-                piece.changes = self._ledger.fold(sought, flushed)
+            flushed = {partition: reached.version for partition, reached in piece.reached.items()}
+            piece.changes = await self._work("fold", partial(self._ledger.fold, sought, flushed))
+
+    async def _work(self, stage: str, work: Callable[[], T]) -> T:
+        """Compute something; a cancellation waits for its end, so that nobody else touches what it uses."""
+        with self.timed(stage):
+            if not self._thread:
+                return work()
+            working = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(working)
+            except asyncio.CancelledError:
+                while not working.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([working])
+                raise
 
     async def _saved(self) -> bool:
         """Wait for the piece on its way; False where the cache was dropped meanwhile."""

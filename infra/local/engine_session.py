@@ -8,7 +8,9 @@ own tables, and has caps of its own. Every refusal of the engine comes out as an
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ _chdb: Any = _untyped_chdb
 
 HOME = "motcua"
 _DATABASE = re.compile(r"[\w.-]+")
+_MOST_IN_MEMORY = 8 * 1024 * 1024
 _READER_TIME_S = 60
 _READER_THREADS = 2
 # What makes a writer's statement worth a second parse.
@@ -192,8 +195,7 @@ class Session:
         """A piece of the data of an insert, kept until all of it is there."""
         with self._turn:
             try:
-                if self._body is None:
-                    self._body = TemporaryFile(dir=self._spool)  # noqa: SIM115  # closed with the session
+                self._body = _spooled(self._body, len(data), self._spool)
                 self._body.write(data)
             except OSError as error:
                 raise _no_room(error) from None
@@ -238,6 +240,21 @@ def _raises_a_cap(name: str, value: str) -> bool:
     if most is None:
         return any(word in name for word in ("memory", "execution_time", "max_threads"))
     return not (value.isascii() and value.isdigit() and 0 < int(value) <= most)
+
+
+def _spooled(held: IO[bytes] | None, more: int, directory: Path) -> IO[bytes]:
+    """Where the data of an insert are kept: in memory while they are few, for making a file takes longer."""
+    size = held.tell() if held is not None else 0
+    if held is None and hasattr(os, "memfd_create"):
+        held = os.fdopen(os.memfd_create("insert"), "w+b")
+    if held is None or size <= _MOST_IN_MEMORY < size + more:
+        kept = TemporaryFile(dir=directory)  # noqa: SIM115  # closed with the session
+        if held is not None:
+            with held:
+                held.seek(0)
+                shutil.copyfileobj(held, kept)
+        held = kept
+    return held
 
 
 def _no_room(error: OSError) -> EngineError:
