@@ -37,7 +37,7 @@ def _put(keys: Ints, places: NDArray[np.int32], factor: int, new: Ints, at: Ints
 
 
 class Index:
-    """The places of keys: a dict of numbers in 18 to 36 bytes each. No key is 0.
+    """The places of keys: a dict of numbers in 16 to 32 bytes each. No key is 0.
 
     Whoever sends may choose keys, so where they stand depends on a secret.
     """
@@ -63,7 +63,7 @@ class Index:
     def add(self, keys: Ints, places: Ints) -> None:
         """Give places to keys that have none."""
         room = len(self._keys)
-        while 3 * (self._size + len(keys)) > 2 * room:
+        while 4 * (self._size + len(keys)) > 3 * room:
             room *= 2
         if room > len(self._keys):
             held = np.flatnonzero(self._keys)

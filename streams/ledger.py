@@ -90,7 +90,7 @@ class Ledger:
             unit=object, month=np.uint32, partition=np.uint16, used=np.int64, weight=np.int64
         )
         self._dossier = _Rows(**_STATE, key=np.int64, pair=np.int32)
-        self._tally = _Rows(key=np.int64, counts=(np.uint32, len(TALLIES)))
+        self._tally = _Rows(key=np.int64, counts=(np.uint16, len(TALLIES)))
         self._turn = 0
         self.held = 0
         """How much is held: dossiers, cells, and four for each cohort."""
@@ -378,7 +378,10 @@ class Ledger:
             lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * (sign * number)[:, None].astype(np.uint32)
             at = self._cells(cells[begins])  # before the columns are asked for: they may grow
             # Unsigned lanes wrap, so that what leaves is added too.
-            self._tally["counts"][at] += np.add.reduceat(lanes, begins, axis=0)
+            counts = self._tally["counts"][at] + np.add.reduceat(lanes, begins, axis=0, dtype=np.uint32)
+            if counts.max() > np.iinfo(self._tally["counts"].dtype).max:
+                self._tally.widen("counts", np.uint32)
+            self._tally["counts"][at] = counts
 
     def _weigh(self, cohorts: Ints, each: int) -> None:
         np.add.at(self._cohort["weight"], cohorts, each)
@@ -534,7 +537,7 @@ class _Rows:
             )
             for name, kind in types.items()
         }
-        self._free: list[int] = []
+        self._free: list[NDArray[np.int32]] = []
         self.top = 1
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -542,23 +545,28 @@ class _Rows:
 
     def take(self, number: int) -> Ints:
         """Places for so many rows, with zeros."""
-        again = self._free[len(self._free) - min(number, len(self._free)) :]
-        del self._free[len(self._free) - len(again) :]
+        again = np.concatenate([*self._free, np.zeros(0, np.int32)])
+        again, left = again[:number], again[number:]
+        self._free = [left] if len(left) else []
         end = self.top + number - len(again)
         room = len(next(iter(self._columns.values())))
         if end > room:
-            more = max(end, room + room // 2) - room
-            for name, column in self._columns.items():
-                grown = np.zeros((more, *column.shape[1:]), column.dtype)
-                self._columns[name] = np.concatenate((column, grown))
-        places = np.concatenate((np.array(again, np.int64), np.arange(self.top, end)))
+            room = max(end, room + room // 4)
+            for column in self._columns.values():
+                # In its place: the system moves no memory for it, and never both are held.
+                column.resize((room, *column.shape[1:]), refcheck=False)
+        places = np.concatenate((again.astype(np.int64), np.arange(self.top, end)))
         self.top = end
         return places
 
     def give_back(self, places: Ints) -> None:
         for column in self._columns.values():
             column[places] = 0
-        self._free += places.tolist()
+        self._free.append(places.astype(np.int32))
+
+    def widen(self, name: str, kind: type[np.unsignedinteger[Any]]) -> None:
+        """Let a column hold larger numbers."""
+        self._columns[name] = self._columns[name].astype(kind)
 
 
 def _ordered(events: Columns, order: Ints) -> Columns:
