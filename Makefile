@@ -23,6 +23,7 @@ $(VENV)/ready: bootstrap.lock dev.lock pyproject.toml
 	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q rates streams producers sinks dashboards infra motcua
+	$(BIN)/python -m streams.compiled
 	@touch $@
 
 jars: $(VENV)/ready

@@ -96,6 +96,7 @@ def worker(
     from motcua import wiring
     from motcua.probes import Worker, listening
     from streams.app import run
+    from streams.compiled import warm
 
     given["worker_port"] = port
     found = settings()
@@ -104,10 +105,12 @@ def worker(
         stop = wiring.asked_to_stop()
         starting = asyncio.create_task(wiring.generation(found, say if prepare else None))
         stopping = asyncio.create_task(stop.wait())
+        warming = asyncio.create_task(asyncio.to_thread(warm))
         probed = Worker()
         async with listening(probed.application(), found.worker_port) as address:
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
+            await warming
             if starting.done():
                 probed.app = wiring.worker(found, *starting.result())
                 await run(probed.app, stop, address)

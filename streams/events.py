@@ -29,7 +29,7 @@ from rates.wire import (
     unit_of,
 )
 from streams import scan
-from streams.compiled import Bytes, Ints
+from streams.compiled import Bytes, Ints, fixed
 
 Utf8: TypeAlias = Callable[[bytes], bool]
 
@@ -301,10 +301,15 @@ def packed(dates: Ints, serials: Ints) -> Ints:
     return (dates % 100) << _SERIAL_BITS | serials
 
 
+def buffers(texts: Texts) -> tuple[Bytes, Ints]:
+    """The bytes of texts, and where each ends."""
+    return fixed(texts.data, np.uint8), fixed(np.asarray(texts.ends, np.int64), np.int64)
+
+
 def numbered(texts: Texts, units: Ints) -> tuple[Ints, Ints]:
     """Months and numbers of texts that begin with units, whose lengths are given; month 0: an odd one."""
-    ends = np.asarray(texts.ends, np.int64)
-    date, serial = scan.dated(np.frombuffer(texts.data, np.uint8), ends[:-1] + units + 1, ends[1:])
+    data, ends = buffers(texts)
+    date, serial = scan.dated(data, ends[:-1] + units + 1, ends[1:])
     return months(date), packed(date, serial)
 
 

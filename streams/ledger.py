@@ -23,7 +23,7 @@ from rates.tallies import BASES, BIT, TALLIES, mask_of
 from rates.wire import DAY, LOCAL, RESULT_REQUIRED
 from streams import scan
 from streams.compiled import Ints
-from streams.events import TIMES, Columns, closing, numbered, unpacked
+from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
 from streams.index import Index
 
 Bools: TypeAlias = NDArray[np.bool_]
@@ -419,7 +419,7 @@ class Ledger:
         odd = _is_odd(keys)
         number = np.where(odd, 0, keys & (1 << _NUMBER_BITS) - 1)
         date, serial = unpacked(self._cohort["month"][cohort].astype(np.int64), number)
-        texts = Texts(*scan.numbers(*_buffers(units), of, np.where(odd, 0, date), serial))
+        texts = Texts(*scan.numbers(*buffers(units), of, np.where(odd, 0, date), serial))
         if not odd.any():
             return texts
         names = {key: name for name, key in self._odd.items()}
@@ -441,7 +441,7 @@ class Ledger:
         different, of = np.unique(cohorts, return_inverse=True)
         units = Texts.of(self._cohort["unit"][different])
         return {
-            "unit": Texts(*scan.gathered(*_buffers(units), of)),
+            "unit": Texts(*scan.gathered(*buffers(units), of)),
             "cohort": self._cohort["month"][cohorts],
         }
 
@@ -481,7 +481,7 @@ class _Pairs:
             self._texts = Texts.of(procedures), Texts.of(sectors)
         of = names.astype(np.int64)
         return {
-            name: Texts(*scan.gathered(*_buffers(texts), of))
+            name: Texts(*scan.gathered(*buffers(texts), of))
             for name, texts in zip(("procedure", "sector"), self._texts, strict=True)
         }
 
@@ -602,10 +602,6 @@ def _cohort(keys: Ints) -> Ints:
 
 def _is_odd(keys: Ints) -> Bools:
     return (keys & _ODD) > 0
-
-
-def _buffers(texts: Texts) -> tuple[NDArray[np.uint8], Ints]:
-    return np.frombuffer(texts.data, np.uint8), np.asarray(texts.ends, np.int64)
 
 
 def _day(times: NDArray[Any]) -> Ints:
