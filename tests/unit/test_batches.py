@@ -1,6 +1,8 @@
 """A micro-batch waits for a store that is away, promises nothing when it fails, and keeps memory bounded."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Collection, Sequence
 
 import pytest
@@ -50,6 +52,15 @@ class Counting(MemoryStore):
     async def load(self, keys: Collection[CohortKey]) -> Stored:
         self.loads += len(keys)
         return await super().load(keys)
+
+
+class Slow(MemoryStore):
+    """A store whose saves let others have many turns."""
+
+    async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await super().save_dossiers(rows)
 
 
 def folder(store: MemoryStore, cache: int = 1_000) -> Folder:
@@ -222,7 +233,7 @@ async def test_a_row_that_is_refused_beside_the_next_batch_has_that_folded_anew(
 
 
 async def test_a_cohort_that_is_being_saved_is_held_however_little_may_be() -> None:
-    store, whole = MemoryStore(), MemoryStore()
+    store, whole = Slow(), MemoryStore()
     folding = folder(store, cache=1)
     numbers = ("H18.21-231002-0001", "H18.22-231002-0001", "H18.21-231002-0002")
     sent = [message(offset, number) for offset, number in enumerate(numbers)]
@@ -241,3 +252,39 @@ async def test_what_fails_beside_the_next_batch_is_raised_and_neither_may_be_ack
     with pytest.raises(Fatal):
         await folding.begin([message(1, "H18.21-231002-0002")])
     assert await folding.settle() == {}
+
+
+class Pondering(SmallRegister):
+    """A register that answers once it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = threading.Event(), threading.Event()
+
+    def may_send(self, sender: str, unit: str) -> bool:
+        self.asked.set()
+        self.let.wait(30)
+        return super().may_send(sender, unit)
+
+
+async def test_a_cancellation_waits_for_what_is_computed_in_another_thread() -> None:
+    register = Pondering()
+    folding = Folder(MemoryStore(), register, generation=1, millis=lambda: NOW * 1000, thread=True)
+    taking = asyncio.ensure_future(folding.take([message(0, "H18.21-231002-0001")]))
+    await asyncio.to_thread(register.asked.wait, 30)
+    taking.cancel()
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not taking.done()
+    register.let.set()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert folding.held == 0
+
+
+async def test_folding_in_another_thread_leads_to_the_same_rows() -> None:
+    here, there = MemoryStore(), MemoryStore()
+    sent = [message(at, f"H18.21-231002-{at:04d}") for at in range(30)]
+    threaded = Folder(there, SmallRegister(), generation=1, millis=lambda: NOW * 1000, thread=True)
+    assert await threaded.take(sent) == await folder(here).take(sent) == {0: 30}
+    assert there.dossiers == here.dossiers
+    assert there.tallies == here.tallies
