@@ -25,11 +25,13 @@ from collections.abc import (
 )
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import compress
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from rates.cohort import Cell, CohortKey
@@ -37,6 +39,7 @@ from rates.dossier import Procedures
 from rates.effects import NOTHING, Canary, DeadLetter, DossierRow, Reached, Stored, TallyRow, due, version
 from rates.failures import Fatal, Refused, Retry
 from rates.wire import Event, Reason, Rejection, Senders, is_utf8, with_fields
+from streams.compiled import Ints
 from streams.events import Columns, Events, Message, Source
 from streams.ledger import Changes, Ledger
 
@@ -260,25 +263,20 @@ class Folder:
             yield piece
 
     def _take_in(self, messages: Sequence[Message], piece: "_Piece") -> None:
-        calls = [message for message in messages if (message.key, message.value) != CANARY]
-        for message in messages if len(calls) < len(messages) else ():
-            if (message.key, message.value) == CANARY:
-                position = version(self._generation, message.offset, 0)
-                sent_at = min(max(message.timestamp, 0), _LATEST * 1000)
-                piece.canaries[message.partition] = Canary(message.partition, position, sent_at)
-                piece.reach(message.partition, position, self._received_at(message))
-        received_at = np.array([self._received_at(message) for message in calls], np.int64)
-        offsets = np.array([message.offset for message in calls], np.uint64)
-        positions = (offsets << np.uint64(12)) + np.uint64(version(self._generation, 0, 0))
-        last = piece.events.read(calls, positions, received_at, self._register, self._utf8)
-        reached = (positions + last.astype(np.uint64)).tolist()
-        for message, position, at in zip(calls, reached, received_at.tolist(), strict=True):
-            piece.reach(message.partition, position, at)
+        columns = zip(*(message[:3] for message in messages), strict=True)
+        partitions, offsets, stamps = (np.array(column, np.int64) for column in columns)
+        received_at = np.clip(stamps // 1000, 0, _LATEST)
+        reached = (offsets.astype(np.uint64) << np.uint64(12)) + np.uint64(version(self._generation, 0, 0))
+        is_call = np.array([(message.key, message.value) != CANARY for message in messages], bool)
+        calls = list(compress(messages, is_call))
+        for at in np.flatnonzero(~is_call).tolist():
+            sent_at = min(max(messages[at].timestamp, 0), _LATEST * 1000)
+            canary = Canary(messages[at].partition, int(reached[at]), sent_at)
+            piece.canaries[canary.partition] = canary
+        last = piece.events.read(calls, reached[is_call], received_at[is_call], self._register, self._utf8)
+        reached[is_call] += last.astype(np.uint64)
+        piece.reach(partitions, reached, received_at)
         piece.messages += messages
-
-    @staticmethod
-    def _received_at(message: Message) -> int:
-        return min(max(message.timestamp // 1000, 0), _LATEST)
 
     def _sort(self, piece: "_Piece", refused: Mapping[str, str]) -> Columns:
         """Sort a piece's records into events and dead letters."""
@@ -472,25 +470,28 @@ class _Piece:
         self.canaries: dict[int, Canary] = {}
         self.changes: Changes | None = None
 
-    def reach(self, partition: int, position: int, received_at: int) -> None:
-        """It holds a message up to this position, received at this second."""
-        before = self.reached.get(partition)
-        if before is None:
-            self.reached[partition] = Reached(partition, position, received_at, received_at)
-        else:
-            complete_to = max(before.complete_to, received_at)
-            last = max((before.version, before.received_at), (position, received_at))
-            self.reached[partition] = Reached(partition, *last, complete_to)
+    def reach(self, partitions: Ints, positions: NDArray[np.uint64], received_at: Ints) -> None:
+        """It holds messages of these partitions up to these positions, received at these seconds."""
+        for partition in np.unique(partitions).tolist():
+            own = np.flatnonzero(partitions == partition)
+            complete_to = int(received_at[own].max())
+            if partition in self.reached:
+                complete_to = max(complete_to, self.reached[partition].complete_to)
+            last = own[-1]
+            self.reached[partition] = Reached(
+                partition, int(positions[last]), int(received_at[last]), complete_to
+            )
 
 
 def _portions(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     """Messages in their order, as many together as are read at once."""
     begin = size = 0
     for at, message in enumerate(messages):
-        if at > begin and (size + message.size > _AT_ONCE or at - begin >= _MESSAGES_AT_ONCE):
+        more = len(message.value or b"")
+        if at > begin and (size + more > _AT_ONCE or at - begin >= _MESSAGES_AT_ONCE):
             yield messages[begin:at]
             begin, size = at, 0
-        size += message.size
+        size += more
     if messages:
         yield messages[begin:]
 

@@ -106,7 +106,7 @@ class Events:
         self._others: list[Source] = []
         self._parts: list[Columns] = []
         self._words = Words()
-        self._may: dict[tuple[bytes, bytes], bool] = {}
+        self._units: dict[tuple[bytes, bytes], int] = {}
 
     def read(
         self,
@@ -121,7 +121,7 @@ class Events:
         `positions` are the versions of their records 0, `learnt` when each was received (seconds since 1970
         UTC).
         """
-        if self._by_column:
+        if self._by_column and messages:
             records = self._plain(messages, positions, learnt, senders, utf8)
         else:
             records = np.full(len(messages), -1, np.int64)
@@ -158,8 +158,9 @@ class Events:
         utf8: Utf8,
     ) -> Ints:
         """Read plain calls; how many records each message has, -1 where it was left."""
-        keys = [message.key or b"" for message in messages]
-        values = [message.value or b"" for message in messages]
+        partitions, _, _, own, given = zip(*messages, strict=True)
+        keys = [key or b"" for key in own]
+        values = [value or b"" for value in given]
         sizes = np.array(list(map(len, values)), np.int64)
         text = b"\0".join((*values, b""))
         if sizes.max(initial=0) > MAX_BYTES or not strict(text, utf8):
@@ -180,12 +181,13 @@ class Events:
             _SEED,
             out,
         )
-        found = kind > 0
         rows = int(records.sum())
         columns = dict(zip(scan.FIELDS, out[:, :rows], strict=True))
         begins, ends = sender.tolist(), sender_end.tolist()
-        for at in np.flatnonzero(found).tolist():
-            found[at] = self._may_send(text[begins[at] : ends[at]], keys[at], senders)
+        unit = np.full(len(messages), -1, np.int64)
+        for at in np.flatnonzero(kind).tolist():
+            unit[at] = self._unit(text[begins[at] : ends[at]], keys[at], senders)
+        found = unit >= 0
         if not rows:
             return np.where(found, records, -1)
         call = columns["call"]
@@ -196,10 +198,8 @@ class Events:
         if not kept.all():
             call, pair = call[kept], pair[kept]
             columns = {name: column[kept] for name, column in columns.items()}
-        unit = np.array([self._words.unit(key) if ours else 0 for key, ours in zip(keys, found, strict=True)])
         first = np.cumsum(np.where(found, records, 0)) - records
         index = (np.arange(len(call)) - first[call]).astype(np.uint64)
-        partition = np.array([message.partition for message in messages], np.int64)
         full = (kind == scan.FULL)[call]
         self._parts.append(
             Columns(
@@ -208,7 +208,7 @@ class Events:
                 self._words.pairs,
                 unit[call],
                 *self._numbers(text, columns),
-                partition[call],
+                np.array(partitions, np.int64)[call],
                 positions[call] + index,
                 learnt[call],
                 full,
@@ -218,12 +218,13 @@ class Events:
         )
         return np.where(found, records, -1)
 
-    def _may_send(self, sender: bytes, key: bytes, senders: Senders) -> bool:
-        known = self._may.get((sender, key))
+    def _unit(self, sender: bytes, key: bytes, senders: Senders) -> int:
+        """The index of a unit, -1 where the sender may not send for it."""
+        known = self._units.get((sender, key))
         if known is None:
             unit = key.decode("utf-8", "replace")
-            known = unit_of(unit) == unit and senders.may_send(sender.decode(), unit)
-            self._may[sender, key] = known
+            allowed = unit_of(unit) == unit and senders.may_send(sender.decode(), unit)
+            known = self._units[sender, key] = self._words.unit(key) if allowed else -1
         return known
 
     def _pair(self, text: bytes, read: Bytes, columns: dict[str, Ints]) -> Ints | None:

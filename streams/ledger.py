@@ -11,6 +11,7 @@ What is held takes about 150 bytes a dossier, with its share of cells. Cohorts a
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -510,10 +511,8 @@ class _Masks:
         self.values = np.zeros(0, np.int64)
         self.lanes = np.zeros((0, len(TALLIES)), np.uint32)
         self.names(np.zeros(1, np.int64))
-        times = ((0, 0), (1, 2), (3, 2))  # neither on time nor late, on time, late
-        shape = (_STATUSES, _FACTS, len(times))
-        every = [mask_of(status, 1, *times[timely], facts) for status, facts, timely in np.ndindex(*shape)]
-        self.table = self.names(np.array(every, np.int64)).reshape(shape)
+        every = _every_mask()
+        self.table = self.names(every.ravel()).reshape(every.shape)
 
     def names(self, masks: Ints) -> Ints:
         """The name of each mask; one that is new is given one."""
@@ -524,6 +523,15 @@ class _Masks:
             self.values = np.array(list(self._names), np.int64)
             self.lanes = (self.values[:, None] >> np.arange(len(TALLIES)) & 1).astype(np.uint32)
         return np.array([self._names[mask] for mask in different.tolist()], np.int64)[inverse]
+
+
+@cache
+def _every_mask() -> Ints:
+    """The mask of each status, facts, and whether neither on time nor late, on time, or late."""
+    times = ((0, 0), (1, 2), (3, 2))
+    shape = (_STATUSES, _FACTS, len(times))
+    every = [mask_of(status, 1, *times[timely], facts) for status, facts, timely in np.ndindex(*shape)]
+    return np.array(every, np.int64).reshape(shape)
 
 
 class _Rows:

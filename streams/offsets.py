@@ -41,6 +41,7 @@ class Buffer:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._messages: list[Message] = []
+        self._sizes: list[int] = []
         self._bytes = 0
         self._since = 0.0
         self._expected: dict[int, int] = {}
@@ -92,20 +93,23 @@ class Buffer:
         now = asyncio.get_running_loop().time()
         for partition, messages in fetched.items():
             self.seen[partition] = now
-            for message in messages:
-                expected = self._expected.get(partition, message.offset)
-                if message.offset != expected:
+            expected = self._expected.get(partition, messages[0].offset)
+            for offset in [message.offset for message in messages]:
+                if offset != expected:
                     msg = (
-                        f"partition {partition} jumps from offset {expected} to {message.offset}: the topic "
+                        f"partition {partition} jumps from offset {expected} to {offset}: the topic "
                         "was made anew, truncated, compacted or written by transactions; nothing of it was "
                         "acknowledged. Next: motcua migrate"
                     )
                     raise Fatal(msg)
-                self._expected[partition] = expected + 1
+                expected += 1
+            self._expected[partition] = expected
             if not self._messages:
                 self._since = now
+            sizes = [message.size for message in messages]
             self._messages.extend(messages)
-            self._bytes += sum(message.size for message in messages)
+            self._sizes.extend(sizes)
+            self._bytes += sum(sizes)
         if self._bytes >= self._limits.buffered_bytes:
             self._room.clear()
         self._changed.set()
@@ -133,15 +137,15 @@ class Buffer:
         size = count = 0
         share = _FIRST if self._cold else 1
         self._cold = False
-        for message in self._messages:
-            if count and (
-                size + message.size > self._limits.bytes // share or count >= self._limits.messages // share
-            ):
+        most, most_messages = self._limits.bytes // share, self._limits.messages // share
+        for more in self._sizes:
+            if count and (size + more > most or count >= most_messages):
                 break
-            size += message.size
+            size += more
             count += 1
         batch = Batch(self.epoch, self._messages[:count])
         del self._messages[:count]
+        del self._sizes[:count]
         self._bytes -= size
         if self._bytes < self._limits.buffered_bytes:
             self._room.set()
@@ -149,5 +153,6 @@ class Buffer:
 
     def _clear(self) -> None:
         self._messages = []
+        self._sizes = []
         self._bytes = 0
         self._room.set()
