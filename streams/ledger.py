@@ -6,7 +6,7 @@ piece are sorted by dossier, the two clocks of each dossier become running maxim
 what stood before and what stands after is counted. No rule of counting is written a second time: masks come
 from a table of `rates.tallies.mask_of`. `tests/property/test_ledger.py` holds both against each other.
 
-What is held takes about 150 bytes a dossier, with its share of cells. Cohorts are held whole or not at all.
+What is held takes about 80 bytes a dossier and as much a cell. Cohorts are held whole or not at all.
 """
 
 from collections import Counter
