@@ -252,13 +252,13 @@ class Folder:
                         "again"
                     )
                     raise Fatal(msg)
+            if piece.messages:
+                # What is being saved moves on.
+                await asyncio.sleep(0)
             await self._work("decode", partial(self._take_in, some, piece))
             if piece.events.records >= _MOST_RECORDS:
                 yield piece
                 piece = _Piece()
-            else:
-                # What is being saved moves on.
-                await asyncio.sleep(0)
         if piece.messages:
             yield piece
 
