@@ -72,7 +72,9 @@ class Settings(BaseSettings):
         le=64,
         description="worker processes of the embedded stack; 0: broker and engine alone",
     )
-    cache_dossiers: int = Field(default=6_000_000, ge=1, description="dossiers and cells that a worker keeps in memory")
+    cache_dossiers: int = Field(
+        default=6_000_000, ge=1, description="dossiers and cells that a worker keeps in memory"
+    )
     batch_messages: int = Field(
         default=20_000, ge=1, description="a micro-batch is at most so many messages,"
     )

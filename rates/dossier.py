@@ -16,8 +16,10 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from rates.tallies import days_of, mask_of
-from rates.wire import RESULT_REQUIRED, Full, Progress
+from rates.tallies import BIT, DONE, days_of, delay_of, mask_of
+from rates.wire import CLOSED_FROM_SUPPLEMENT, REOPENED, RESULT_REQUIRED, Full, Progress, closing
+
+PAST: Final = REOPENED | CLOSED_FROM_SUPPLEMENT
 
 
 class Procedures(Protocol):
@@ -95,10 +97,18 @@ def fold(
     )
     facts = event.facts | RESULT_REQUIRED if procedures.result_required(event.procedure) else event.facts
     status = progress_status if progress_time > event.status_time else event.status
+    facts |= _past(stored, status)
     return Dossier(
         version,
         learnt,
-        mask_of(status, event.received, event.completed, event.due, facts),
+        mask_of(
+            status,
+            event.received,
+            event.completed,
+            event.due,
+            facts,
+            *_delay(stored, event, event.due, learnt),
+        ),
         procedures.system(event.procedure, event.sector),
         event.status,
         event.status_time,
@@ -125,9 +135,11 @@ def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt
     if (event.status_time, event.status) <= (stored.progress_time, stored.progress_status):
         return None
     status = event.status if event.status_time > stored.record_time else stored.record_status
-    mask = 0
+    mask, facts = 0, stored.facts
     if stored.record_status:
-        mask = mask_of(status, stored.received, stored.completed, stored.due, stored.facts)
+        facts |= _past(stored, status)
+        late = _delay(stored, event, stored.due, learnt)
+        mask = mask_of(status, stored.received, stored.completed, stored.due, facts, *late)
     return msgspec.structs.replace(
         stored,
         version=version,
@@ -135,4 +147,34 @@ def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt
         mask=mask,
         progress_status=event.status,
         progress_time=event.status_time,
+        facts=facts,
     )
+
+
+def _past(stored: Dossier | None, status: int) -> int:
+    """What is to be remembered of a dossier that now comes to `status`: the bits it had, and a new one.
+
+    *Reopened*: it was done (7, 9, 10) and no longer is. *Closed from supplement*: it was asked for papers or
+    payment (5, 6) and is ready (9) at once (reference: domain G1).
+    """
+    if stored is None:
+        return 0
+    before = stored.status
+    found = stored.facts & PAST
+    if before in DONE and status not in DONE:
+        found |= REOPENED
+    if before in (5, 6) and status == 9:
+        found |= CLOSED_FROM_SUPPLEMENT
+    return found
+
+
+def _delay(stored: Dossier | None, event: Full | Progress, due: int, learnt: int) -> tuple[int, bool]:
+    """How late an event was learnt, and whether after the dossier was due.
+
+    What is only said again, the same status of the same time, was learnt when it was said first.
+    """
+    said = (event.status, event.status_time) if isinstance(event, Full) else None
+    if stored is not None and said == (stored.record_status, stored.record_time):
+        bits = [stored.mask >> BIT[name] & 1 for name in ("sync_late", "backdated", "overdue_sync_late")]
+        return bits[0] + bits[1], bool(bits[2])
+    return delay_of(event.status_time, learnt), 0 < closing(due) < learnt

@@ -12,10 +12,13 @@ from functools import lru_cache
 from typing import Final
 
 from rates.wire import (
+    CLOSED_FROM_SUPPLEMENT,
+    DAY,
     DIGITISED,
     E_RESULT,
     E_RESULT_CLEAN,
     POPULATION_DATABASE,
+    REOPENED,
     RESULT_REQUIRED,
     closing,
     day_of,
@@ -54,6 +57,12 @@ TALLIES: Final = (
     "digitised",
     "population_database",
     "withdrawn",
+    "sync_late",
+    "backdated",
+    "reopened",
+    "closed_from_supplement",
+    "no_due",
+    "overdue_sync_late",
 )
 BIT: Final = {name: index for index, name in enumerate(TALLIES)}
 
@@ -61,7 +70,7 @@ LANE_BITS: Final = 32
 _LANE: Final = (1 << LANE_BITS) - 1
 
 _RECEIVED: Final = frozenset({2, 4, 5, 6, 7, 8, 9, 10})
-_DONE: Final = frozenset({7, 9, 10})
+DONE: Final = frozenset({7, 9, 10})
 _COMPLETED: Final = frozenset({9, 10})
 
 
@@ -69,25 +78,46 @@ _IS_RECEIVED: Final = 1 << BIT["received"]
 _IS_DONE: Final = 1 << BIT["done"]
 
 
-def mask_of(status: int, received: int, completed: int, due: int, facts: int) -> int:
+def mask_of(
+    status: int,
+    received: int,
+    completed: int,
+    due: int,
+    facts: int,
+    delay: int = 0,
+    learnt_after_due: bool = False,
+) -> int:
     """The contributions of a dossier in `status`, with these times (seconds, 0 = none) and facts (wire bits).
+
+    `delay` as `delay_of`; `learnt_after_due`: that its status came to be known only after it was due.
 
     *received*: a status in {2,4,…,10} with a time of receipt; a dossier that is not received counts nowhere.
     *done*: 7 (withdrawn), 9, 10; *completed*: 9, 10; *open*: not done.
     *on time*: completed not later than due, where a due date at midnight means the end of its day; without
     either time the dossier is neither on time nor late (Decision 766/QĐ-TTg, progress group).
+    Evidence of how figures come about (reference: domain §5.1 and §5.2): *sync late*: learnt more than a day
+    after it happened (R5); *backdated*: more than seven days (R6); *no due*: received without a due date
+    (R10, G6); *overdue sync late*: on time, but learnt after it was due (G15). *Reopened* and *closed from
+    supplement* tell of a dossier's past (R9, G1), so they depend on the order in which events were accepted.
     """
     if not received:
         return 0
     timely = None if not completed or not due else completed <= closing(due)
-    return _mask(status, facts, timely)
+    return _mask(status, facts, timely, delay, timely is True and learnt_after_due, not due)
 
 
-@lru_cache(maxsize=4096)
-def _mask(status: int, facts: int, timely: bool | None) -> int:
+def delay_of(time: int, learnt: int) -> int:
+    """0 for what was learnt within a day of its time, 1 within seven, else 2; 0 for what has no time."""
+    return int(learnt - time > DAY) + int(learnt - time > 7 * DAY) if time else 0
+
+
+@lru_cache(maxsize=65_536)
+def _mask(
+    status: int, facts: int, timely: bool | None, delay: int, learnt_after_due: bool, undated: bool
+) -> int:
     if status not in _RECEIVED:
         return 0
-    done = status in _DONE
+    done = status in DONE
     required = bool(facts & RESULT_REQUIRED)
     holds = {
         "received": True,
@@ -102,6 +132,12 @@ def _mask(status: int, facts: int, timely: bool | None) -> int:
         "late": done and timely is False,
         "digitised": bool(facts & DIGITISED),
         "population_database": bool(facts & POPULATION_DATABASE),
+        "sync_late": delay > 0,
+        "backdated": delay > 1,
+        "reopened": bool(facts & REOPENED),
+        "closed_from_supplement": bool(facts & CLOSED_FROM_SUPPLEMENT),
+        "no_due": undated,
+        "overdue_sync_late": done and learnt_after_due,
     }
     for form, result in (("", bool(facts & E_RESULT)), ("_clean", bool(facts & E_RESULT_CLEAN))):
         holds[f"e_result{form}"] = result

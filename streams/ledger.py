@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rates.cohort import Cell, CohortKey
-from rates.dossier import STAGE, Dossier, Outcome, Procedures
+from rates.dossier import PAST, STAGE, Dossier, Outcome, Procedures
 from rates.effects import ByColumn, DossierRow, Stored, TallyRow, Texts, dossier_row, tally_row
-from rates.tallies import BASES, BIT, TALLIES, mask_of
-from rates.wire import DAY, LOCAL, RESULT_REQUIRED
+from rates.tallies import BASES, BIT, DONE, TALLIES, mask_of
+from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, LOCAL, REOPENED, RESULT_REQUIRED
 from streams import scan
 from streams.compiled import Ints
 from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
@@ -35,7 +35,9 @@ _STATE: Final[dict[str, Any]] = (
     | {"version": np.uint64}
 )
 _STAGE: Final = np.array(STAGE, np.int64)
-_STATUSES, _FACTS = len(STAGE), 2 * RESULT_REQUIRED
+_STATUSES, _FACTS = len(STAGE), 2 * CLOSED_FROM_SUPPLEMENT
+_LATE: Final = ("sync_late", "backdated", "overdue_sync_late")
+_IS_FINISHED: Final = np.array([status in DONE for status in range(len(STAGE))], bool)
 _IS_RECEIVED, _IS_DONE = 1 << BIT["received"], 1 << BIT["done"]
 _MASKS: Final = 14
 """So many bits name a mask: there are a few hundred of them."""
@@ -168,6 +170,9 @@ class Ledger:
         last_record, last_row = _last(record, begins), _last(row, begins)
         changed = np.flatnonzero(np.maximum(last_record, last_row) >= 0)
         changing = owner[changed]
+        past, said = self._past(new, record, row, begins, group, place)
+        past, said = past[changed], said[changed]
+        late_before = self._late(changing)
         record_at, row_at = last_record[changed], last_row[changed]
         moved = changing[row_at >= 0]
         before, before_moved = self._counted(changing), self._named(moved)
@@ -179,7 +184,10 @@ class Ledger:
         }
         self._set(changing, record_at, record_status=new.status, record_time=new.time, **own)
         self._set(changing, row_at, progress_status=new.status, progress_time=new.time)
-        self._mask(changing)
+        state["facts"][changing] |= past
+        due = closing(state["due"][changing].astype(np.int64))
+        late = np.stack((_delay_of(new.time, new.learnt)[said], (due > 0) & (due < new.learnt[said])))
+        self._mask(changing, *np.where(said >= 0, late, late_before))
         after = self._counted(changing)
 
         # Every day that a record names is written, even one that lost or was applied before; and where a
@@ -310,12 +318,56 @@ class Ledger:
         for name, value in values.items():
             self._dossier[name][places] = value[at]
 
-    def _mask(self, places: Ints) -> None:
-        """The masks of dossiers whose state changed."""
+    def _past(
+        self, new: Columns, record: Bools, row: Bools, begins: Ints, group: Ints, place: Ints
+    ) -> tuple[NDArray[np.uint8], Ints]:
+        """Of each dossier, as `rates.dossier` says it: what is to be remembered of it after these events, and
+        which event was the first to say what the last accepted one says; -1 where that is stored already."""
         state = self._dossier
-        completed, due = (state[time][places].astype(np.int64) for time in ("completed", "due"))
+        at = np.arange(len(record))
+        first, owner = begins[group], place[begins]
+
+        def standing(accepted: Bools, kind: str) -> tuple[Ints, Ints]:
+            """The status and the time that stand on a clock after each event."""
+            found = np.maximum.accumulate(np.where(accepted, at, first - 1))
+            stored = found < first
+            status, time = (state[f"{kind}_{name}"][place].astype(np.int64) for name in ("status", "time"))
+            return np.where(stored, status, new.status[found]), np.where(stored, time, new.time[found])
+
+        def before(after: Ints, stored: NDArray[Any]) -> Ints:
+            found = np.empty_like(after)
+            found[1:] = after[:-1]
+            found[begins] = stored
+            return found
+
+        record_status, record_time = standing(record, "record")
+        row_status, row_time = standing(row, "progress")
+        status = np.where(row_time > record_time, row_status, record_status) * (record_status > 0)
+        left = before(status, self._status(owner))
+        reopened = (record | row) & _IS_FINISHED[left] & ~_IS_FINISHED[status] & (status > 0)
+        closed = (record | row) & ((left == 5) | (left == 6)) & (status == 9)
+        past = np.bitwise_or.reduceat(reopened * REOPENED | closed * CLOSED_FROM_SUPPLEMENT, begins)
+
+        again = record & (new.status == before(record_status, state["record_status"][owner]))
+        again &= new.time == before(record_time, state["record_time"][owner])
+        said = _last((record | row) & ~again, begins)
+        return (past | state["facts"][owner] & PAST).astype(np.uint8), said
+
+    def _late(self, places: Ints) -> Ints:
+        """How late these dossiers' statuses were learnt, and whether after they were due."""
+        mask = self._masks.values[self._dossier["mask"][places]]
+        sync_late, backdated, after = (mask >> BIT[name] & 1 for name in _LATE)
+        return np.stack((sync_late + backdated, after))
+
+    def _mask(self, places: Ints, delay: Ints, after_due: Ints) -> None:
+        """The masks of dossiers whose state changed, by how late that was learnt."""
+        state = self._dossier
+        completed, due = (state[name][places].astype(np.int64) for name in ("completed", "due"))
         timely = np.where(completed <= closing(due), 1, 2) * ((completed > 0) & (due > 0))
-        mask = self._masks.table[self._status(places), state["facts"][places], timely]
+        undated = (due == 0).astype(np.int64)
+        mask = self._masks.table[
+            self._status(places), state["facts"][places], timely, delay, after_due, undated
+        ]
         state["mask"][places] = mask * (state["received"][places] > 0)
 
     def _status(self, places: Ints) -> Ints:
@@ -527,10 +579,16 @@ class _Masks:
 
 @cache
 def _every_mask() -> Ints:
-    """The mask of each status, facts, and whether neither on time nor late, on time, or late."""
-    times = ((0, 0), (1, 2), (3, 2))
-    shape = (_STATUSES, _FACTS, len(times))
-    every = [mask_of(status, 1, *times[timely], facts) for status, facts, timely in np.ndindex(*shape)]
+    """The mask of each status, facts, timeliness (neither, on time, late), delay, learning after the due
+    date, and want of a due date."""
+    times = ((0, 30), (1, 30), (60, 30))
+    shape = (_STATUSES, _FACTS, len(times), 3, 2, 2)
+    every = [
+        mask_of(
+            status, 1, times[timely][0], 0 if undated else times[timely][1], facts, delay, bool(after_due)
+        )
+        for status, facts, timely, delay, after_due, undated in np.ndindex(*shape)
+    ]
     return np.array(every, np.int64).reshape(shape)
 
 
@@ -610,6 +668,12 @@ def _cohort(keys: Ints) -> Ints:
 
 def _is_odd(keys: Ints) -> Bools:
     return (keys & _ODD) > 0
+
+
+def _delay_of(time: Ints, learnt: Ints) -> Ints:
+    """As `rates.tallies.delay_of`."""
+    late = np.where(time > 0, learnt - time, 0)
+    return (late > DAY).astype(np.int64) + (late > 7 * DAY)
 
 
 def _day(times: NDArray[Any]) -> Ints:

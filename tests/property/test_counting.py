@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rates.cohort import Cohort, CohortKey, packed
-from rates.dossier import STAGE, Dossier, fold, pack, unpack
-from rates.tallies import BASES, TALLIES, counts, lanes
+from rates.dossier import PAST, STAGE, Dossier, fold, pack, unpack
+from rates.tallies import BASES, BIT, TALLIES, counts, lanes
 from rates.wire import Event, Full
 from tests.property.worlds import NUMBER, events
 from tests.support.register import SmallRegister
@@ -20,12 +20,18 @@ masks = st.integers(0, (1 << len(TALLIES)) - 1)
 
 
 def state_after(sequence: Sequence[Event]) -> Dossier | None:
-    """What stands in the end, without where and when it was learnt."""
+    """What stands in the end, without where and when it was learnt, and what it was before."""
     state: Dossier | None = None
     for position, event in enumerate(sequence, 1):
         folded = fold(state, event, version=position, learnt=position, procedures=REGISTER)
         state = state if folded is None else folded
-    return state and msgspec.structs.replace(state, version=0, learnt=0)
+    if state is None:
+        return None
+    order = sum(1 << BIT[name] for name in ("sync_late", "backdated", "reopened", "closed_from_supplement"))
+    order |= 1 << BIT["overdue_sync_late"]
+    return msgspec.structs.replace(
+        state, version=0, learnt=0, facts=state.facts & ~PAST, mask=state.mask & ~order
+    )
 
 
 def rivals(sequence: Sequence[Event]) -> dict[tuple[int, int], list[Event]]:

@@ -55,7 +55,7 @@ def test_a_piece_folded_at_once_leads_to_the_rows_that_its_events_lead_to_one_by
         found: list[tuple[Source, Event]] = []
         for offset, event in named:
             position = version(1, offset, 0)
-            learnt = 1_700_000_000 + offset
+            learnt = 1_696_208_400 + offset + 86_400 * (offset * 5 % 12)
             source = Source(Message(3, offset, learnt * 1000, None, None), position, learnt, None)
             found.append((source, event))
             cohort = cohorts.setdefault(key := cohort_of(event.unit, event.number), Cohort(key))

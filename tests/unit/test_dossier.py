@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from rates.dossier import Dossier, fold, pack, unpack
+from rates.dossier import PAST, Dossier, fold, pack, unpack
 from rates.tallies import BIT, mask_of
 from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, RESULT_REQUIRED, Full, Progress, day_of
 from tests.support.register import PAPERLESS, SmallRegister
@@ -82,7 +82,7 @@ def test_at_equal_time_the_later_stage_stands_and_within_a_stage_the_later_arriv
 
 def test_a_record_replaces_everything_of_the_one_before() -> None:
     rich = record(9, facts=E_RESULT | E_RESULT_CLEAN | DIGITISED, sector="x")
-    poor = record(4, T + 1, completed=0, due=0, facts=0, procedure=PAPERLESS)
+    poor = record(10, T + 1, completed=0, due=0, facts=0, procedure=PAPERLESS)
     after, alone = folded(rich, poor), folded(poor)
     assert msgspec.structs.replace(after, version=0, learnt=0) == msgspec.structs.replace(
         alone, version=0, learnt=0
@@ -130,7 +130,8 @@ def test_the_status_that_counts_is_that_of_progress_only_if_it_is_strictly_later
         ):
             state = folded(*events)
             assert state.status == counting
-            assert state.mask == mask_of(counting, T, T + 3 * DAY, T + 6 * DAY, RESULT_REQUIRED)
+            past = state.facts & PAST
+            assert state.mask == mask_of(counting, T, T + 3 * DAY, T + 6 * DAY, RESULT_REQUIRED | past)
 
 
 def test_a_progress_row_gives_status_and_time_alone() -> None:
@@ -171,3 +172,62 @@ def test_a_refused_dossier_that_was_received_counts_no_longer() -> None:
 def test_a_packed_dossier_is_the_same_dossier() -> None:
     state = folded(record(9, sector="Lĩnh vực", facts=31), progress(10, T + 9))
     assert unpack(pack(state)) == state
+
+
+def tallied(state: Dossier) -> set[str]:
+    return {name for name, bit in BIT.items() if state.mask >> bit & 1}
+
+
+def learnt(*events: tuple[Full | Progress, int]) -> set[str]:
+    """The tallies after events that were learnt so many seconds after `T`."""
+    state: Dossier | None = None
+    for position, (event, after) in enumerate(events, 1):
+        found = fold(state, event, version=position, learnt=T + after, procedures=SmallRegister())
+        state = state if found is None else found
+    assert state is not None
+    return tallied(state)
+
+
+@pytest.mark.parametrize("event", [record(4, T + 9), progress(4, T + 9)])
+def test_a_dossier_that_was_done_and_is_no_longer_stays_reopened(event: Full | Progress) -> None:
+    for done in (7, 9, 10):
+        assert "reopened" in tallied(folded(record(done), event))
+        assert "reopened" in tallied(folded(record(done), event, record(10, T + 20)))
+    assert "reopened" not in tallied(folded(record(4), event))
+    assert "reopened" not in tallied(folded(record(9), record(10, T + 1)))
+
+
+@pytest.mark.parametrize("event", [record(9, T + 9), progress(9, T + 9)])
+def test_a_dossier_that_is_ready_right_after_a_request_is_closed_from_supplement(
+    event: Full | Progress,
+) -> None:
+    for asked in (5, 6):
+        assert "closed_from_supplement" in tallied(folded(record(asked), event))
+        assert "closed_from_supplement" not in tallied(folded(record(asked), record(4, T + 1), event))
+    assert "closed_from_supplement" not in tallied(folded(record(4), event))
+
+
+def test_what_is_learnt_late_is_late_by_a_day_or_by_a_week() -> None:
+    assert not learnt((record(4), DAY)) & {"sync_late", "backdated"}
+    assert learnt((record(4), DAY + 1)) & {"sync_late", "backdated"} == {"sync_late"}
+    assert learnt((record(4), 7 * DAY + 1)) >= {"sync_late", "backdated"}
+    assert not learnt((record(4, 0), 9 * DAY)) & {"sync_late", "backdated"}
+
+
+def test_what_is_sent_again_was_learnt_when_it_was_said_first() -> None:
+    assert not learnt((record(4), 5), (record(4), 30 * DAY)) & {"sync_late", "backdated"}
+    assert "backdated" in learnt((record(4), 30 * DAY), (record(4), 30 * DAY + 5))
+    assert "sync_late" not in learnt((record(4), 30 * DAY), (record(9, T + 31 * DAY), 31 * DAY))
+
+
+def test_a_dossier_on_time_that_was_heard_of_after_its_due_date_is_overdue_by_sync() -> None:
+    on_time = learnt((record(9, T + 3 * DAY), 8 * DAY))
+    assert on_time >= {"on_time", "overdue_sync_late"}
+    assert "overdue_sync_late" not in learnt((record(9, T + 3 * DAY), 4 * DAY))
+    assert "overdue_sync_late" not in learnt((record(9, T + 9 * DAY, completed=T + 9 * DAY), 10 * DAY))
+
+
+def test_a_received_dossier_without_a_due_date_is_told() -> None:
+    assert "no_due" in tallied(folded(record(4, due=0)))
+    assert "no_due" not in tallied(folded(record(4)))
+    assert "no_due" not in tallied(folded(record(1, due=0)))
