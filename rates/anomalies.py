@@ -1,0 +1,172 @@
+"""Ways in which figures are known to be made to look better, as far as statuses, times, links and flags show.
+
+Each detector is a pair of tallies over the day of receipt, a share that is still ordinary, and a sentence. It
+names evidence, never a culprit: a share above what is ordinary has innocent causes too, so whoever looks gets
+the numbers and the dossiers. Sources: the reference's table of documented patterns (domain §5.1, G1–G20), and
+for shares that are still ordinary its rules R5–R10 (§5.2).
+
+To add one, add it to `DETECTORS`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from rates.statistics import wilson
+
+
+class Detector(Struct, frozen=True, kw_only=True):
+    """`matching` less `without` among `of`, names of tallies: each dossier that counts in one counts in the next
+    (`without` → `matching` → `of`); `without` may be "".
+
+    `ordinary`: the share, of 1, up to which nothing is said; `least`: of so many dossiers on. A `constant` is
+    evidence only where all of them match. `of_dossier` says in words which dossiers match.
+    """
+
+    id: str
+    matching: str
+    without: str = ""
+    of: str
+    ordinary: float = 0.0
+    least: int = 30
+    constant: bool = False
+    title_vi: str
+    title_en: str
+    of_dossier_vi: str
+    of_dossier_en: str
+
+    @property
+    def condition(self) -> str:
+        """Which dossiers match, as a condition on the tallies of a dossier, in the words of SQL."""
+        return f"{self.of} AND {self.matching}" + (f" AND NOT {self.without}" if self.without else "")
+
+
+class Evidence(Struct, frozen=True):
+    """How many dossiers match of how many, and the least share that they speak for (95 %, Wilson)."""
+
+    detector: Detector
+    matching: int
+    of: int
+    at_least: float
+
+    @property
+    def share(self) -> float:
+        return self.matching / self.of
+
+
+DETECTORS: Final = (
+    Detector(
+        id="G1",
+        matching="closed_from_supplement",
+        of="received",
+        ordinary=0.02,
+        title_vi="Đóng ngay sau yêu cầu bổ sung",
+        title_en="Closed straight from a supplement request",
+        of_dossier_vi="chuyển thẳng từ yêu cầu bổ sung hoặc nộp tiền sang có kết quả",
+        of_dossier_en="went from a request for papers or payment straight to ready",
+    ),
+    Detector(
+        id="G1-reopened",
+        matching="reopened",
+        of="received",
+        ordinary=0.01,
+        title_vi="Đã xong rồi mở lại",
+        title_en="Done, then open again",
+        of_dossier_vi="đã báo xong rồi quay lại đang xử lý",
+        of_dossier_en="were reported done and went back to being processed",
+    ),
+    Detector(
+        id="G2",
+        matching="e_result",
+        without="e_result_clean",
+        of="e_result",
+        ordinary=0.005,
+        title_vi="Kết quả là giấy tờ đầu vào",
+        title_en="A result that is an input paper",
+        of_dossier_vi="có đường dẫn kết quả trùng với giấy tờ người dân đã nộp",
+        of_dossier_en="have a result link that is one of the papers handed in",
+    ),
+    Detector(
+        id="G3",
+        matching="digitised",
+        of="received",
+        least=100,
+        constant=True,
+        title_vi="Mọi hồ sơ đều ghi là đã số hóa",
+        title_en="Every dossier says it is digitised",
+        of_dossier_vi="ghi là có thành phần số hóa",
+        of_dossier_en="say that they have digitised papers",
+    ),
+    Detector(
+        id="G5",
+        matching="population_database",
+        of="received",
+        least=100,
+        constant=True,
+        title_vi="Mọi hồ sơ đều ghi là có kết nối dân cư",
+        title_en="Every dossier says it used the population database",
+        of_dossier_vi="ghi là có xác thực hoặc tra cứu dân cư",
+        of_dossier_en="say that the population database was used",
+    ),
+    Detector(
+        id="G6",
+        matching="no_due",
+        of="received",
+        ordinary=0.02,
+        title_vi="Không có ngày hẹn trả",
+        title_en="No due date",
+        of_dossier_vi="không có ngày hẹn trả, nên không bao giờ quá hạn",
+        of_dossier_en="have no due date, so they are never overdue",
+    ),
+    Detector(
+        id="G15",
+        matching="overdue_sync_late",
+        of="on_time",
+        ordinary=0.05,
+        title_vi="Đúng hạn, nhưng gửi sau hạn",
+        title_en="On time, told after the due date",
+        of_dossier_vi="ghi xong đúng hạn, nhưng tới hệ thống sau ngày hẹn trả",
+        of_dossier_en="are recorded as on time, and were told only after the due date",
+    ),
+    Detector(
+        id="G16",
+        matching="backdated",
+        of="received",
+        ordinary=0.20,
+        title_vi="Ghi lùi ngày hơn bảy ngày",
+        title_en="Dated back by more than seven days",
+        of_dossier_vi="có trạng thái ghi lùi hơn bảy ngày trước khi tới hệ thống",
+        of_dossier_en="have a status dated more than seven days before it was told",
+    ),
+)
+UNSEEN: Final[Mapping[str, str]] = {
+    "G4": "re-use of papers is personal data's neighbour and is not declared, so it is never decoded",
+    "G7": "the due date before the last one is not kept",
+    "G8": "who applied is personal data: never decoded",
+    "G9": "rows that were never sent leave no trace but gaps in numbers, which units do not number alike",
+    "G10": "needs the published figures",
+    "G11": "needs the published figures",
+    "G12": "needs the published scores",
+    "G13": "whether a paper's file exists is not declared beside its flag",
+    "G14": "a receipt at midnight may be a date without a time; the share is not tallied",
+    "G17": "needs the published scores",
+    "G18": "accounts are personal data: never decoded",
+    "G19": "backdating shows as G16; filing on behalf needs accounts",
+    "G20": "needs to know each locality's software",
+}
+"""Patterns of the reference that cannot be seen in what is decoded, each with the reason."""
+
+
+def evidence(detector: Detector, counts: Mapping[str, int]) -> Evidence | None:
+    """What a detector finds in tallies of one unit and period, summed over days of receipt; None for nothing.
+
+    More than an ordinary share is evidence where even the lower end of its 95 % interval is above it.
+    """
+    of = counts[detector.of]
+    matching = counts[detector.matching] - (counts[detector.without] if detector.without else 0)
+    if of < detector.least or matching <= 0:
+        return None
+    at_least, _ = wilson(matching, of)
+    found = matching >= of if detector.constant else at_least > detector.ordinary
+    return Evidence(detector, matching, of, at_least) if found else None
