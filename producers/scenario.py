@@ -2,7 +2,8 @@
 
 `october-2023` is two years' first nine months of 63 provinces, 22 ministries and 11,956 one-stop units, as
 the national portal would have received them; the pipeline, not this scenario, arrives at the figures that
-were published in October 2023. `steady` is a quiet morning, for a page to move by.
+were published in October 2023. `steady` is a quiet morning, for a page to move by. `story` is a spring in six
+provinces in which something happens to each, for alert rules to be held against.
 
 Promises: the same name, seed, scale and register give the same calls, byte for byte; calls come in the order
 in which they were received; memory holds the plan (40 bytes a dossier) and what is under way, never the log.
@@ -19,11 +20,12 @@ from producers.scenario_junk import WHOLE, Junk
 from producers.scenario_plan import Plan, make_plan, unpacked
 from producers.scenario_records import DAY, clock_text
 from producers.scenario_steady import steady
+from producers.scenario_story import story
 from rates.declared import FULL_SERVICE, PROGRESS_SERVICE
 from rates.register import Register
 from rates.wire import LOCAL
 
-NAMES: Final = ("october-2023", "steady")
+NAMES: Final = ("october-2023", "steady", "story")
 
 Entry: TypeAlias = tuple[str, dict[str, Any]]
 """A log line: received_at as ISO 8601 with its offset, and the call."""
@@ -53,6 +55,11 @@ def scenario(
             return (
                 (clock_text(sent.at), _written(sent.sender, sent.kind, [sent.record]))
                 for sent in steady(random, scale, register, begin)
+            )
+        case "story":
+            return (
+                (clock_text(sent.at), _written(sent.sender, sent.kind, [sent.record]))
+                for sent in story(random, scale, register)
             )
         case _:
             msg = f"no scenario {name!r}; choose one of {', '.join(NAMES)}"

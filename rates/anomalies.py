@@ -17,7 +17,7 @@ from rates.statistics import wilson
 
 
 class Detector(Struct, frozen=True, kw_only=True):
-    """`matching` less `without` among `of`, names of tallies: each dossier that counts in one counts in the next
+    """`matching` less `without` among `of`, names of tallies: what counts in one counts in the next
     (`without` → `matching` → `of`); `without` may be "".
 
     `ordinary`: the share, of 1, up to which nothing is said; `least`: of so many dossiers on. A `constant` is

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from producers import scenario_story
 from producers.scenario import NAMES, scenario
 from producers.scenario_plan import (
     DIGITISED,
@@ -29,7 +30,7 @@ from rates.cohort import Cohort, CohortKey, cohort_of
 from rates.register import Register
 from rates.sheets import day_number
 from rates.tallies import BIT
-from rates.wire import decode, unit_of
+from rates.wire import DAY, LOCAL, day_of, decode, instant, unit_of
 
 REGISTER = Register.shipped()
 OCTOBER = "october-2023"
@@ -278,13 +279,13 @@ def test_the_same_seed_gives_the_same_calls_in_any_process() -> None:
 
 
 def test_what_cannot_be_made_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match="choose one of october-2023, steady"):
+    with pytest.raises(ValueError, match="choose one of october-2023, steady, story"):
         scenario("november", seed=1, scale=1.0, register=REGISTER)
     with pytest.raises(ValueError, match=r"take 0\.2 or more"):
         scenario(OCTOBER, seed=1, scale=0.1, register=REGISTER)
     with pytest.raises(ValueError, match="take the shipped register"):
         scenario(OCTOBER, seed=1, scale=1.0, register=Register(REGISTER.units[:30]))
-    assert NAMES == (OCTOBER, "steady")
+    assert NAMES == (OCTOBER, "steady", "story")
 
 
 def test_a_steady_morning_begins_when_it_is_told_to_and_is_all_understood() -> None:
@@ -301,6 +302,44 @@ def test_a_steady_morning_begins_when_it_is_told_to_and_is_all_understood() -> N
         moment = int(datetime.fromisoformat(received_at).astimezone(UTC).timestamp())
         events, rejections = decode(json.dumps(call).encode(), key.encode(), moment, REGISTER)
         assert (len(events), rejections) == (len(call["data"]), [])
+
+
+def test_in_the_story_each_province_has_what_it_is_told_to_have_and_nobody_works_at_tet() -> None:
+    register = Register.shipped()
+    low, games, quiet = (
+        scenario_story.slipping(register),
+        scenario_story.gaming(register),
+        scenario_story.silent(register),
+    )
+    results, papers = Counter[tuple[bool, bool]](), Counter[str]()
+    heard = set[int]()
+    before = ""
+    begin, lasting = scenario_story.STALE
+    for received_at, call in scenario("story", seed=1, scale=1.0, register=register):
+        assert received_at >= before
+        before = received_at
+        moment = datetime.fromisoformat(received_at)
+        local = int(moment.timestamp()) + LOCAL
+        assert not begin <= local < begin + lasting
+        for record in call["data"]:
+            unit = unit_of(record["MaHoSo"])
+            assert unit is not None
+            if unit == quiet:
+                heard.add(local // DAY)
+            if str(record["TrangThaiHoSo"]) != "10":
+                continue
+            received = day_of(instant(record["NgayTiepNhan"]))
+            slipped = unit.startswith(f"{low}.") and received in scenario_story.SLIPPING
+            results[slipped, bool(record["DanhSachGiayToKetQua"])] += 1
+            for result in record["DanhSachGiayToKetQua"]:
+                if result["DuongDanTepTinKetQua"] == record["TaiLieuNop"][0]["DuongDanTaiTepTin"]:
+                    papers[unit] += 1
+    assert 0.35 < results[True, True] / (results[True, True] + results[True, False]) < 0.55
+    assert results[False, True] / (results[False, True] + results[False, False]) > 0.95
+    assert set(papers) == {games}
+    assert not heard & set(scenario_story.SILENT)
+    assert not heard & set(range(day_number(date(2024, 2, 8)), day_number(date(2024, 2, 15))))
+    assert len(heard) > 60
 
 
 def _link(paper: dict[str, str]) -> bool:
