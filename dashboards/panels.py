@@ -535,8 +535,8 @@ BACKLOG: Final = Panel(
     id="backlog",
     question_vi="Hồ sơ đang mở đã quá hạn bao lâu, hoặc còn bao lâu tới hạn?",
     question_en="How long are open dossiers overdue, or how soon are they due?",
-    # By the day that figures are complete to. Every open dossier counts on its day of receipt: what has no due
-    # day is the rest.
+    # By the day that figures are complete to. Every open dossier counts on its day of receipt: the rest of
+    # them has no due day.
     sql=(
         "SELECT age, dossiers FROM (SELECT arrayJoin(arrayConcat(mapKeys(found), ['no_due'])) AS age, "
         "if(age = 'no_due', every - arraySum(mapValues(found)), found[age]) AS dossiers FROM ("
@@ -611,7 +611,7 @@ _SAME: Final = (
 
 INSPECTION: Final = Panel(
     id="inspection",
-    question_vi="Đơn vị nào nên xem xét trước: kết quả chỉ là giấy tờ đầu vào, hoặc trường nào cũng như nhau?",
+    question_vi="Nên xem xét đơn vị nào trước: kết quả chỉ là giấy tờ đầu vào, hoặc trường luôn như nhau?",
     question_en="Whom to look at first: results that are mere input papers, or fields that never differ?",
     # `found`: how many units there are with evidence, on all pages.
     sql=(
