@@ -9,6 +9,7 @@ from fractions import Fraction
 from math import ceil, log10, sqrt
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from dashboards.figures import half_up
@@ -25,8 +26,8 @@ Z99: Final = 2.576
 _STEPS: Final = 5
 _MOST_NAMED: Final = 8
 
-_WIDTH, _HEIGHT = 640, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 628, 12, 224
+_WIDTH, _HEIGHT = 640, 264
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 628, 12, 220
 
 
 class Tick(Struct, frozen=True):
@@ -220,19 +221,15 @@ def funnel(lines: Iterable[Line], form: Form, lang: Lang) -> Funnel | None:
             far.append((abs(value - middle) * sqrt(counts[1]), len(dots)))
         dots.append(dot)
     names = {one.code: one.name for one, _ in enough}
-    for _, index in sorted(far, reverse=True)[:_MOST_NAMED]:
+    placed = list[Dot]()
+    for _, index in sorted(far, reverse=True):
         dot = dots[index]
-        right = dot.x < (_LEFT + _RIGHT) / 2
-        dots[index] = Dot(
-            dot.code,
-            dot.x,
-            dot.y,
-            dot.side,
-            dot.far,
-            dot.title,
-            " ".join(atlas.short(names[dot.code])) if len(names[dot.code]) < 24 else dot.code,
-            "start" if right else "end",
-        )
+        if len(placed) == _MOST_NAMED or any(_close(dot, other) for other in placed):
+            continue
+        label = " ".join(atlas.short(names[dot.code])) if len(names[dot.code]) < 24 else dot.code
+        anchor = "start" if dot.x < (_LEFT + _RIGHT) / 2 else "end"
+        dots[index] = msgspec.structs.replace(dot, label=label, anchor=anchor)
+        placed.append(dot)
     ticks = [size * 10**power for power in range(1, 8) for size in (1, 3)]
     return Funnel(
         curves=tuple(curves),
@@ -285,6 +282,11 @@ def tiles(lines: Sequence[Line], form: Form, lang: Lang, few: str) -> Tiles:
         if rates and span
     ]
     return Tiles(tuple(made), wide, high, tuple(legend))
+
+
+def _close(one: Dot, other: Dot) -> bool:
+    """Whether the names of two dots would run into each other."""
+    return abs(one.y - other.y) < 13 and abs(one.x - other.x) < 90
 
 
 def _side(value: float, middle: float, denominator: int) -> tuple[str, bool]:

@@ -208,15 +208,21 @@ WORDS: Final[Mapping[str, Words]] = {
         "Choose a first day to compare with the same days last year.",
     ),
     "no_before": ("không có cùng kỳ để so", "no year before to compare"),
-    "standing_short": ("Hạng và chỉ tiêu", "Standing"),
+    "standing_short": ("Vị trí", "Standing"),
     "now": ("Tỷ lệ hiện nay", "The rate now"),
     "now_question": (
         "Cả nước, các bộ và các địa phương đang ở đâu so với chỉ tiêu và năm trước?",
         "Where do the country, ministries and localities stand against target and last year?",
     ),
     "standing_note": (
-        "Hạng kèm các hạng có thể (khoảng tin cậy Wilson 95 %). Mẫu số dưới 30 thì mờ và không xếp hạng.",
-        "A rank comes with those that are possible (95 % Wilson). Below a denominator of 30: grey, no rank.",
+        (
+            "Vị trí: hạng kèm các hạng có thể (Wilson 95 %); ▲▼ so với cùng kỳ năm trước, ▽✓ so với chỉ tiêu "
+            "theo điểm %. Mẫu số dưới 30 thì mờ và không xếp hạng."
+        ),
+        (
+            "Standing: the rank and those that are possible (95 % Wilson); ▲▼ against the same days last "
+            "year, ▽✓ against the target, in percentage points. Below a denominator of 30: grey, no rank."
+        ),
     ),
     "rank": ("Hạng", "Rank"),
     "too_few": ("quá ít để xếp hạng", "too few to rank"),
