@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from rates.definitions import DEFINITIONS, Definition, Form
 from rates.freshness import WINDOW
-from rates.tallies import BASES
+from rates.tallies import BASES, SYSTEMS
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
 Shape: TypeAlias = Literal["value", "table"]
@@ -34,6 +34,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "only": "",
     "units": "*",
     "missing": 0,
+    "system": "",
     "limit": 50,
     "offset": 0,
 }
@@ -489,6 +490,202 @@ AUDITS: Final = Panel(
     shape="value",
 )
 
+_SYSTEM: Final = f"[{', '.join(repr(name) for name in SYSTEMS)}][system + 1]"
+_WITHIN: Final = f"{_ONLY} AND ({{body:String}} = '' OR body = {{body:String}})"
+
+TREND: Final = Panel(
+    id="trend",
+    question_vi="Tỷ lệ đi lên hay đi xuống, theo từng tháng?",
+    question_en="Is the rate rising or falling, month by month?",
+    sql=(
+        "SELECT toString(toStartOfMonth(day)) AS month, sum(one) AS reported, sum(other) AS clean, "
+        "sum(every) AS total FROM ("
+        f"SELECT day, $reported AS one, $clean AS other, $denominator AS every FROM {_SUMS} "
+        f"WHERE {{unit:String}} = '' AND basis = $index AND {_WITHIN} "
+        "UNION ALL SELECT day, $reported AS one, $clean AS other, $denominator AS every FROM counts "
+        f"WHERE {{unit:String}} != '' AND unit = {{unit:String}} AND basis_index = $index AND {_PERIOD} "
+        f"AND {_WITHIN}) GROUP BY month HAVING reported + total > 0 ORDER BY month"
+    ),
+    parameters=("first", "last", "body", "unit", "only"),
+    columns=_columns(month="day", reported="count", clean="count", total="count"),
+)
+
+_REACHED: Final = "(SELECT toDate(min(complete_to)) FROM freshness)"
+_AGES: Final = (
+    ("overdue_90", "late > 90"),
+    ("overdue_30", "late > 30"),
+    ("overdue_7", "late > 7"),
+    ("overdue", "late > 0"),
+    ("today", "late = 0"),
+    ("week", "late >= -7"),
+)
+AGES: Final = (*(name for name, _ in _AGES), "later", "no_due")
+"""The buckets of the open backlog, the oldest first: how long it is overdue, or how soon it is due."""
+_BUCKET: Final = f"multiIf({', '.join(f'{test}, {name!r}' for name, test in _AGES)}, 'later')"
+_EVER: Final = f"body_sums(first = '{FIRST_DAY}', last = '{LAST_DAY}')"
+_OPEN: Final = (
+    f"SELECT basis, day, open FROM {_EVER} "
+    f"WHERE {{unit:String}} = '' AND basis IN (0, 2) AND open > 0 AND {_WITHIN} "
+    "UNION ALL SELECT basis_index AS basis, day, open FROM counts "
+    "WHERE {unit:String} != '' AND unit = {unit:String} AND basis_index IN (0, 2) AND open > 0 "
+    f"AND {_WITHIN}"
+)
+
+BACKLOG: Final = Panel(
+    id="backlog",
+    question_vi="Hồ sơ đang mở đã quá hạn bao lâu, hoặc còn bao lâu tới hạn?",
+    question_en="How long are open dossiers overdue, or how soon are they due?",
+    # By the day that figures are complete to. Every open dossier counts on its day of receipt: the rest of
+    # them has no due day.
+    sql=(
+        "SELECT age, dossiers FROM (SELECT arrayJoin(arrayConcat(mapKeys(found), ['no_due'])) AS age, "
+        "if(age = 'no_due', every - arraySum(mapValues(found)), found[age]) AS dossiers FROM ("
+        "SELECT sumMap(if(basis = 2, map(bucket, held), "
+        "CAST(map(), 'Map(String, Int64)'))) AS found, sumIf(held, basis = 0) AS every FROM ("
+        f"SELECT basis, toString({_BUCKET}) AS bucket, toInt64(sum(open)) AS held FROM (SELECT basis, open, "
+        f"toInt32({_REACHED}) - toInt32(day) AS late FROM ({_OPEN})) GROUP BY basis, bucket))) "
+        "WHERE dossiers != 0 ORDER BY age"
+    ),
+    parameters=("body", "unit", "only"),
+    columns=_columns(age="text", dossiers="count"),
+)
+
+BY_SYSTEM: Final = Panel(
+    id="systems",
+    question_vi="Từng hệ thống chuyên ngành có bao nhiêu kết quả điện tử?",
+    question_en="How many electronic results does each specialised system give?",
+    sql=(
+        f"SELECT {_SYSTEM} AS code, sum($reported) AS reported, sum($clean) AS clean, "
+        f"sum($denominator) AS total FROM {_SUMS} WHERE basis = $index AND {_WITHIN} "
+        "GROUP BY code HAVING reported + total > 0 ORDER BY code"
+    ),
+    parameters=("first", "last", "body", "only"),
+    columns=_columns(code="text", reported="count", clean="count", total="count"),
+    drill="system_bodies",
+)
+
+SYSTEM_BODIES: Final = Panel(
+    id="system_bodies",
+    question_vi="Trong hệ thống này, bộ, ngành và địa phương nào đang ở đâu?",
+    question_en="Within this system, where do ministries and localities stand?",
+    sql=(
+        f"SELECT body AS code, sum($reported) AS reported, sum($clean) AS clean, "
+        f"sum($denominator) AS total FROM {_SUMS} WHERE basis = $index AND {_ONLY} "
+        f"AND ({{system:String}} = '' OR {_SYSTEM} = {{system:String}}) "
+        "GROUP BY code HAVING reported + total > 0 ORDER BY code"
+    ),
+    parameters=("first", "last", "system", "only"),
+    columns=_columns(code="text", reported="count", clean="count", total="count"),
+    drill="units",
+)
+
+CONNECTIONS: Final = Panel(
+    id="connections",
+    question_vi="Cơ sở dữ liệu dân cư và các hệ thống chuyên ngành được dùng tới đâu, theo hồ sơ đã tới?",
+    question_en="How far are the population database and the specialised systems used, by what has come?",
+    sql=(
+        f"SELECT body AS code, {_SYSTEM} AS system_code, sum(received) AS dossiers, "
+        "sum(population_database) AS connected, toString(maxIf(day, received > 0)) AS latest, "
+        "toString(minIf(day, population_database > 0)) AS connected_first, "
+        "toString(maxIf(day, population_database > 0)) AS connected_latest "
+        f"FROM {_SUMS} WHERE basis = 0 AND {_ONLY} "
+        "GROUP BY code, system_code HAVING dossiers > 0 ORDER BY code, system_code"
+    ),
+    parameters=("first", "last", "only"),
+    columns=_columns(
+        code="text",
+        system_code="text",
+        dossiers="count",
+        connected="count",
+        latest="day",
+        connected_first="day",
+        connected_latest="day",
+    ),
+)
+
+CONSTANT: Final = 100
+"""From so many dossiers on, a field that is the same in all of them is worth a look."""
+_SAME: Final = (
+    f"dossiers >= {CONSTANT} AND (digitising = dossiers OR connected = dossiers OR results = dossiers)"
+)
+
+INSPECTION: Final = Panel(
+    id="inspection",
+    question_vi="Nên xem xét đơn vị nào trước: kết quả chỉ là giấy tờ đầu vào, hoặc trường luôn như nhau?",
+    question_en="Whom to look at first: results that are mere input papers, or fields that never differ?",
+    # `found`: how many units there are with evidence, on all pages.
+    sql=(
+        "SELECT toString(unit) AS code, toString(anyLast(body)) AS body_code, sum(received) AS dossiers, "
+        "sum($reported) AS reported, sum($clean) AS clean, sum($denominator) AS total, "
+        "sum(digitised) AS digitising, sum(population_database) AS connected, sum(e_result) AS results, "
+        "count() OVER () AS found FROM unit_sums(first = {first:Date}, last = {last:Date}) "
+        f"WHERE basis = $index AND {_WITHIN} "
+        f"GROUP BY code HAVING reported > clean OR ({_SAME}) "
+        "ORDER BY toInt64(reported) - toInt64(clean) DESC, dossiers DESC, code "
+        "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    ),
+    parameters=("first", "last", "body", "only", "limit", "offset"),
+    columns=_columns(
+        code="text",
+        body_code="text",
+        dossiers="count",
+        reported="count",
+        clean="count",
+        total="count",
+        digitising="count",
+        connected="count",
+        results="count",
+        found="count",
+    ),
+    drill="dossiers",
+)
+
+ALERTS: Final = Panel(
+    id="alerts",
+    question_vi="Cảnh báo nào đang mở, về ai, và vì sao?",
+    question_en="Which alerts are open, about whom, and why?",
+    sql=(
+        "SELECT toString(rule) AS rule_id, toString(level) AS level_name, toString(subject) AS code, "
+        "toString(body) AS body_code, toString(state) AS state_name, toString(severity) AS severity_name, "
+        "toUInt32(since) AS since_time, value, threshold, numerator, denominator, reason_vi, reason_en, "
+        "toUInt32(complete_to) AS complete, toUInt32(silenced_until) AS silenced FROM alerts_now "
+        f"WHERE {_WITHIN} AND state != 'ok' "
+        "ORDER BY state_name != 'firing', severity_name != 'critical', since_time DESC, rule_id, code "
+        "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    ),
+    parameters=("body", "only", "limit", "offset"),
+    columns=_columns(
+        rule_id="text",
+        level_name="text",
+        code="text",
+        body_code="text",
+        state_name="text",
+        severity_name="text",
+        since_time="time",
+        value="count",
+        threshold="count",
+        numerator="count",
+        denominator="count",
+        reason_vi="text",
+        reason_en="text",
+        complete="time",
+        silenced="time",
+    ),
+)
+
+THERE: Final = Panel(
+    id="there",
+    question_vi="Cơ sở dữ liệu đã có những phần nào?",
+    question_en="Which parts does the database have?",
+    sql=(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('alerts_now') "
+        "ORDER BY name"
+    ),
+    columns=_columns(name="text"),
+    open=True,
+    steady=True,
+)
+
 PANELS: Final = (
     FRESHNESS,
     ACTIVITY,
@@ -506,6 +703,14 @@ PANELS: Final = (
     BATCHES,
     PARTITIONS,
     AUDITS,
+    TREND,
+    BACKLOG,
+    BY_SYSTEM,
+    SYSTEM_BODIES,
+    CONNECTIONS,
+    INSPECTION,
+    ALERTS,
+    THERE,
 )
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from dashboards.panels import FIRST_DAY, LAST_DAY
 from rates.definitions import FORMS, Definition, Form
+from rates.tallies import SYSTEMS
 from rates.wire import BODY, UNIT
 
 Lang: TypeAlias = Literal["vi", "en"]
@@ -56,11 +57,26 @@ class Asked(Struct, frozen=True, kw_only=True):
     sort: Sort = "name"
     missing: bool = False
     page: int = 1
+    system: str = ""
     only: str = ""
 
     def period(self) -> dict[str, object]:
         """The period as parameters of a panel."""
         return {"first": self.first or FIRST_DAY, "last": self.last or LAST_DAY}
+
+    def year_before(self, reached: date) -> dict[str, object] | None:
+        """The same days of the year before, as far as data go; None without a first day.
+
+        `reached`: the day that figures are complete to. A period that is still running is held against as
+        many days.
+        """
+        if not self.first:
+            return None
+        last = min(date.fromisoformat(self.last), reached) if self.last else reached
+        first = date.fromisoformat(self.first)
+        if first > last or first.year <= 1971:
+            return None
+        return {"first": _earlier(first).isoformat(), "last": _earlier(last).isoformat()}
 
     def query(self, **changes: object) -> str:
         """The query of a link that asks the same, but for the changes; what is a default is left out."""
@@ -72,6 +88,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             "to": asked.last,
             "sort": asked.sort if asked.sort != "name" else "",
             "show": "missing" if asked.missing else "",
+            "system": asked.system,
             "page": str(asked.page) if asked.page > 1 else "",
             "lang": asked.lang,
         }
@@ -114,6 +131,7 @@ def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition
         sort=SORTS[_choice(query, "sort", SORTS, "name")],
         missing=bool(_choice(query, "show", ("all", "missing"))),
         page=int(page),
+        system=("", *SYSTEMS)[_choice(query, "system", ("", *SYSTEMS))],
         only=only,
     )
 
@@ -130,6 +148,13 @@ def unit_code(code: str) -> str:
     if not UNIT.fullmatch(code):
         raise Refused("unit", code, "no_unit")
     return code
+
+
+def _earlier(day: date) -> date:
+    """The same day a year before; of the 29th of February the 28th."""
+    if (day.month, day.day) == (2, 29):
+        day = day.replace(day=28)
+    return day.replace(year=day.year - 1)
 
 
 def _choice(query: Mapping[str, str], name: str, options: Sequence[str], default: str = "") -> int:

@@ -1,20 +1,23 @@
 """What each address answers: which panels it asks, and what it shows of them.
 
-An answer costs at most eight queries: the freshness; what the page is made of, asked for at the same time;
+An answer costs at most fourteen queries: the freshness; what the page is made of, asked for at the same time;
 and the rhythm of the units that are quiet, where there are any.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
+import msgspec
 import structlog
 from aiohttp import web
 
+from dashboards.boards import BOARDS
+from dashboards.figures import half_up
 from dashboards.fresh import pipe_of
-from dashboards.page import pipeline, shown, states
+from dashboards.page import alarms, charts, connected, inspected, pipeline, shown, standing, states
 from dashboards.page.asked import (
     DOSSIERS_A_PAGE,
     Asked,
@@ -29,8 +32,27 @@ from dashboards.page.asked import (
 from dashboards.page.frames import Frames, Freshness, Rows
 from dashboards.page.offices import Offices
 from dashboards.page.render import Templates, tag
-from dashboards.page.words import LANG_NAMES, WORDS, count, day, decimal, iso, moment, say
-from dashboards.panels import BODIES, DOSSIERS, PANELS, RATES, REJECTIONS, UNITS, Panel, panel
+from dashboards.page.sheets import MOST_ROWS, sheet
+from dashboards.page.texts import text_of
+from dashboards.page.words import LANG_NAMES, SYSTEM_NAMES, WORDS, count, day, decimal, iso, moment, say
+from dashboards.panels import (
+    ALERTS,
+    BACKLOG,
+    BODIES,
+    BY_SYSTEM,
+    CONNECTIONS,
+    DOSSIERS,
+    INSPECTION,
+    PANELS,
+    RATES,
+    REJECTIONS,
+    SYSTEM_BODIES,
+    THERE,
+    TREND,
+    UNITS,
+    Panel,
+    panel,
+)
 from dashboards.reading import Reader
 from dashboards.scoreboard import LAST, PARAMETERS, SOURCES, Figure, figures
 from rates.calendar import Calendar
@@ -38,12 +60,25 @@ from rates.definitions import FORMS, Definition
 from rates.failures import Fatal, Retry
 from rates.freshness import Office, Pipe
 from rates.register import BODY_LEVELS, Register, RegisterError
-from rates.sheets import day_number
+from rates.sheets import EPOCH, day_number
+from rates.tallies import SYSTEMS
+from rates.targets import Target
 from rates.wire import day_of
 
 log = structlog.get_logger("page")
 
 _REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit"}
+
+ADDRESSES: Final[Mapping[str, str]] = {
+    "overview": "/",
+    "systems": "/systems",
+    "connections": "/connections",
+    "inspection": "/inspection",
+    "alerts": "/alerts",
+    "pipeline": "/pipeline",
+}
+"""Where the boards are that need no code; those of a province and of a unit are under their codes."""
+_ALERTS_SHOWN: Final = 500
 
 ONLY: Final = web.RequestKey("only", str)
 """The one body that the reader of a request may read, "" for all: the door puts it there."""
@@ -75,6 +110,7 @@ class Site:
         self._register_due = True
         self._loading = asyncio.Lock()
         self._figures: tuple[Rows, Rows, list[Figure]] | None = None
+        self._alerts: bool | None = None
 
     def open(self, now: Callable[[], float]) -> None:
         """Begin to answer; `now` measures how long an answer is held."""
@@ -94,28 +130,47 @@ class Site:
             return web.Response(status=302, headers={"Location": where})
         fresh = await self._fresh()
         period = question.period()
-        offices, (rates, bodies, rejected, by_body, by_unit) = await asyncio.gather(
+        (
+            offices,
+            (rates, rates_before, bodies, bodies_before, trend, backlog, rejected),
+            sources,
+        ) = await asyncio.gather(
             self._states(question, fresh),
             asyncio.gather(
                 self._rows(RATES, question, period, fresh),
+                self._before(RATES, question, {}, fresh),
                 self._rows(BODIES, question, period, fresh),
+                self._before(BODIES, question, {}, fresh),
+                self._trend(question, {}, fresh),
+                self._rows(BACKLOG, question, {}, fresh),
                 self._rows(REJECTIONS, question, {}, fresh),
-                *(self._rows(source, question, PARAMETERS, fresh) for source in SOURCES),
             ),
+            asyncio.gather(*(self._rows(source, question, PARAMETERS, fresh) for source in SOURCES)),
         )
-        reasons, rejected_total = shown.rejections(rejected, question.lang)
+        lang, today = question.lang, self._today(question, fresh)
+        reasons, rejected_total = shown.rejections(rejected, lang)
+        national = shown.definitions(rates, self._definitions, question, rates_before)
+        groups = shown.groups(
+            bodies, self._register, today, question, self._weigh(question, today, bodies_before)
+        )
+        provinces = next((one.lines for one in groups if one.key == "province"), ())
         return self._html(
             request,
             "overview.html",
             question,
             fresh,
-            figures=self._recomputed(by_body, by_unit),
+            figures=self._recomputed(*sources),
             all_in=fresh.complete_to is not None and day_of(fresh.complete_to) > _since_1970(LAST),
-            national=shown.definitions(rates, self._definitions, question.lang),
-            groups=shown.groups(bodies, self._register, self._today(question, fresh), question),
+            national=national,
+            headline=_headline(national, groups, question),
+            groups=groups,
+            trend=charts.trend(trend, question.first, None, question.form, lang),
+            funnel=charts.funnel(provinces, question.form, lang),
+            tiles=charts.tiles(provinces, question.form, lang, say(WORDS["too_few"], lang)),
+            ages=shown.ages(backlog, lang),
             reasons=reasons,
             rejected_total=rejected_total,
-            states=self._by_body(offices, fresh, question.lang),
+            states=self._by_body(offices, fresh, lang),
         )
 
     async def body(self, request: web.Request) -> web.StreamResponse:
@@ -124,13 +179,33 @@ class Site:
         question = self._asked(request)
         self._permit(question, body=code)
         fresh = await self._fresh()
-        given = {**question.period(), "body": code}
-        rates, units = await asyncio.gather(
+        own: dict[str, object] = {"body": code}
+        given = {**question.period(), **own}
+        (
+            rates,
+            rates_before,
+            units,
+            units_before,
+            systems,
+            systems_before,
+            trend,
+            backlog,
+        ) = await asyncio.gather(
             self._rows(RATES, question, given, fresh),
+            self._before(RATES, question, own, fresh),
             self._rows(UNITS, question, given, fresh),
+            self._before(UNITS, question, own, fresh),
+            self._rows(BY_SYSTEM, question, given, fresh),
+            self._before(BY_SYSTEM, question, own, fresh),
+            self._trend(question, own, fresh),
+            self._rows(BACKLOG, question, own, fresh),
         )
         offices = await self._states(question, fresh, [row["code"] for row in units])
         today, lang = self._today(question, fresh), question.lang
+        target = standing.targets(self._register, today)(code)
+        lines = shown.units(
+            units, self._register, today, question, self._weigh(question, today, units_before)
+        )
         return self._html(
             request,
             "body.html",
@@ -139,8 +214,12 @@ class Site:
             code=code,
             name=say(self._register.name(code, today), question.lang),
             level=self._level(code),
-            rates=shown.definitions(rates, self._definitions, question.lang),
-            units=shown.units(units, self._register, today, question),
+            rates=shown.definitions(rates, self._definitions, question, rates_before, target),
+            units=lines,
+            systems=_systems(systems, systems_before, question),
+            trend=charts.trend(trend, question.first, _share(target), question.form, lang),
+            funnel=charts.funnel(lines, question.form, lang),
+            ages=shown.ages(backlog, lang),
             states={row["code"]: states.office(offices.get(row["code"]), lang) for row in units},
             body_state=states.body(offices.values(), self._pipe(fresh), lang),
         )
@@ -151,17 +230,25 @@ class Site:
         question = self._asked(request)
         self._permit(question, unit=code)
         fresh = await self._fresh()
-        given = {**question.period(), "unit": code}
-        offices, rates, dossiers = await asyncio.gather(
-            self._states(question, fresh, [code]),
-            self._rows(RATES, question, given, fresh),
-            self._rows(DOSSIERS, question, {**given, **_slice(question)}, fresh),
-        )
-        today = self._today(question, fresh)
-        lines = shown.definitions(rates, self._definitions, question.lang)
-        chosen = next(line for line in lines if line.code == question.definition.id)
-        numerator, denominator = (chosen.clean if question.form == "clean" else chosen.reported).whole
+        today, lang = self._today(question, fresh), question.lang
         body = question.only or self._register.body(code, today)
+        own: dict[str, object] = {"unit": code}
+        given = {**question.period(), **own}
+        offices, (rates, before, dossiers, peers, trend, backlog) = await asyncio.gather(
+            self._states(question, fresh, [code]),
+            asyncio.gather(
+                self._rows(RATES, question, given, fresh),
+                self._before(RATES, question, own, fresh),
+                self._rows(DOSSIERS, question, {**given, **_slice(question)}, fresh),
+                self._rows(UNITS, question, {**question.period(), "body": body}, fresh),
+                self._trend(question, own, fresh),
+                self._rows(BACKLOG, question, own, fresh),
+            ),
+        )
+        target = standing.targets(self._register, today)(code)
+        lines = shown.definitions(rates, self._definitions, question, before, target)
+        chosen = next(line for line in lines if line.code == question.definition.id)
+        numerator, denominator = chosen.chosen(question.form).whole
         matching = denominator - numerator if question.missing else denominator
         return self._html(
             request,
@@ -169,17 +256,102 @@ class Site:
             question,
             fresh,
             code=code,
-            name=say(self._register.name(code, today), question.lang),
-            state=states.office(offices.get(code), question.lang),
+            name=say(self._register.name(code, today), lang),
+            state=states.office(offices.get(code), lang),
             body=body,
-            body_name=say(self._register.name(body, today), question.lang),
+            body_name=say(self._register.name(body, today), lang),
             rates=lines,
-            dossiers=shown.dossiers(dossiers, self._register, question.lang),
+            peers=self._peers(code, peers, today, question),
+            trend=charts.trend(trend, question.first, _share(target), question.form, lang),
+            ages=shown.ages(backlog, lang),
+            dossiers=shown.dossiers(dossiers, self._register, lang),
             totals={
-                "all": count(denominator, question.lang),
-                "missing": count(denominator - numerator, question.lang),
+                "all": count(denominator, lang),
+                "missing": count(denominator - numerator, lang),
             },
             pages=max(1, -(-matching // DOSSIERS_A_PAGE)),
+        )
+
+    async def systems(self, request: web.Request) -> web.StreamResponse:
+        """The specialised systems, and the bodies within one of them."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        own: dict[str, object] = {"system": question.system}
+        systems, before, bodies, bodies_before = await asyncio.gather(
+            self._rows(BY_SYSTEM, question, question.period(), fresh),
+            self._before(BY_SYSTEM, question, {}, fresh),
+            self._rows(SYSTEM_BODIES, question, {**question.period(), **own}, fresh),
+            self._before(SYSTEM_BODIES, question, own, fresh),
+        )
+        today, lang = self._today(question, fresh), question.lang
+        weigh = self._weigh(question, today, bodies_before)
+        groups = shown.groups(bodies, self._register, today, question, weigh)
+        return self._html(
+            request,
+            "systems.html",
+            question,
+            fresh,
+            systems=_systems(systems, before, question),
+            chosen=say(SYSTEM_NAMES[question.system], lang) if question.system else "",
+            groups=[_limited(group, question.only) for group in groups],
+        )
+
+    async def connections(self, request: web.Request) -> web.StreamResponse:
+        """Who uses the population database and the specialised systems, by what has come."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        rows = await self._rows(CONNECTIONS, question, question.period(), fresh)
+        context = connected.context(rows, self._register, self._today(question, fresh), question)
+        return self._html(request, "connections.html", question, fresh, **context)
+
+    async def inspection(self, request: web.Request) -> web.StreamResponse:
+        """Units by the evidence in their own dossiers."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        rows = await self._rows(INSPECTION, question, {**question.period(), **_slice(question)}, fresh)
+        today, lang = self._today(question, fresh), question.lang
+        found, every = inspected.context(rows, self._register, today, question)
+        return self._html(
+            request,
+            "inspection.html",
+            question,
+            fresh,
+            p=lambda key: say(inspected.WORDS[key], lang),
+            found=found,
+            every=count(every, lang),
+            pages=max(1, -(-every // DOSSIERS_A_PAGE)),
+        )
+
+    async def alerts(self, request: web.Request) -> web.StreamResponse:
+        """What is wrong now, and with whom; not there before somebody judges it."""
+        question = self._asked(request)
+        fresh = await self._fresh()
+        if not self._alerts:
+            raise web.HTTPNotFound
+        given = {**_slice(question), "limit": _ALERTS_SHOWN, "offset": 0}
+        rows = await self._rows(ALERTS, question, given, fresh)
+        today, lang = self._today(question, fresh), question.lang
+        return self._html(
+            request,
+            "alerts.html",
+            question,
+            fresh,
+            p=lambda key: say(alarms.WORDS[key], lang),
+            found=alarms.alarms(rows, self._register, today, question),
+        )
+
+    async def definitions(self, request: web.Request) -> web.StreamResponse:
+        """What each rate counts, by which text, and what it is held against."""
+        question = self._asked(request)
+        return self._html(
+            request,
+            "definitions.html",
+            question,
+            None,
+            date_of=lambda given: day(_date(given).isoformat(), question.lang),
+            share=lambda given: decimal(f"{100 * given:.0f} %", question.lang),
+            texts={one.id: text_of(one) for one in self._definitions},
+            targets=[one for one in self._register.targets if one.indicator == standing.INDICATOR],
         )
 
     async def pipeline(self, request: web.Request) -> web.StreamResponse:
@@ -190,6 +362,27 @@ class Site:
         context = pipeline.context(found, self._clock(), question.lang)
         return self._html(request, "pipeline.html", question, fresh, **context)
 
+    async def sheet(self, request: web.Request) -> web.Response:
+        """One panel's answer as CSV."""
+        chosen, question, given = self._wanted(request)
+        given |= {"limit": MOST_ROWS, "offset": 0}
+        fresh = await self._fresh()
+        rows = await self._rows(chosen, question, given, fresh)
+        text = sheet(chosen, rows, self._register, self._today(question, fresh), question.lang)
+        name = "-".join(
+            ["motcua", chosen.id, str(given.get("unit") or given.get("body") or "vn"), question.definition.id]
+        )
+        answer = web.Response(
+            text=text,
+            content_type="text/csv",
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}.csv"',
+                "Cache-Control": "no-cache",
+            },
+        )
+        answer.enable_compression()
+        return answer
+
     async def panels(self, request: web.Request) -> web.Response:
         """Which panels there are for this reader, and what each is asked with."""
         rows = [_described(one) for one in PANELS if one.limitable or not request[ONLY]]
@@ -197,20 +390,7 @@ class Site:
 
     async def panel(self, request: web.Request) -> web.Response:
         """One panel's answer as a frame."""
-        try:
-            chosen = panel(request.match_info["id"])
-        except LookupError:
-            raise Refused("panel", request.match_info["id"], "choose", [p.id for p in PANELS]) from None
-        question = self._asked(request)
-        given: dict[str, object] = {**question.period(), **_slice(question)}
-        if chosen in SOURCES:
-            given |= PARAMETERS
-        for name, checked in (("body", body_code), ("unit", unit_code)):
-            if code := request.query.get(name, ""):
-                given[name] = checked(code)
-            elif _REQUIRED.get(chosen.id) == name:
-                raise Refused(name, "", "required")
-        self._permit(question, str(given.get("body", "")), str(given.get("unit", "")))
+        chosen, question, given = self._wanted(request)
         fresh = await self._fresh()
         rows = await self._rows(chosen, question, given, fresh)
         through = self._pipe(fresh)
@@ -286,6 +466,9 @@ class Site:
             async with self._loading:
                 if self._register_due:
                     await self._take_register(self._load)
+        if self._alerts is None:
+            there = await self._reader.rows(THERE.text(), {})
+            self._alerts = any(row["name"] == "alerts_now" for row in there)
         if self._state not in ("", "ok"):
             log.info("the database answers")
         self._state = "ok"
@@ -310,6 +493,73 @@ class Site:
         given = {**given, "only": question.only}
         text = chosen.text(question.definition, question.form, self._definitions)
         return await self._frames.rows(chosen, text, given, fresh)
+
+    def _wanted(self, request: web.Request) -> tuple[Panel, Asked, dict[str, object]]:
+        """The panel of an address with what it is asked, checked; else Refused or NotYours."""
+        try:
+            chosen = panel(request.match_info["id"])
+        except LookupError:
+            raise Refused("panel", request.match_info["id"], "choose", [p.id for p in PANELS]) from None
+        question = self._asked(request)
+        given: dict[str, object] = {**question.period(), **_slice(question), "system": question.system}
+        if chosen in SOURCES:
+            given |= PARAMETERS
+        for name, checked in (("body", body_code), ("unit", unit_code)):
+            if code := request.query.get(name, ""):
+                given[name] = checked(code)
+            elif _REQUIRED.get(chosen.id) == name:
+                raise Refused(name, "", "required")
+        self._permit(question, str(given.get("body", "")), str(given.get("unit", "")))
+        return chosen, question, given
+
+    async def _before(
+        self, chosen: Panel, question: Asked, given: Mapping[str, object], fresh: Freshness
+    ) -> Rows:
+        """The same of the same days a year before; empty where there is no year before to speak of."""
+        period = question.year_before(_date(self._reached(fresh)))
+        return [] if period is None else await self._rows(chosen, question, {**given, **period}, fresh)
+
+    async def _trend(self, question: Asked, given: Mapping[str, object], fresh: Freshness) -> Rows:
+        """The months of the period, and those of the year before it."""
+        period = question.period()
+        before = question.year_before(_date(self._reached(fresh)))
+        if before is not None:
+            period["first"] = before["first"]
+        return await self._rows(TREND, question, {**period, **given}, fresh)
+
+    def _weigh(self, question: Asked, today: int, before: Rows) -> shown.Weigh:
+        earlier = standing.by_code(before, question.form)
+        target = standing.targets(self._register, today)
+
+        def weigh(code: str) -> tuple[standing.Counts | None, Target | None]:
+            return earlier.get(code), target(code)
+
+        return weigh
+
+    def _peers(self, code: str, rows: Rows, today: int, question: Asked) -> dict[str, Any] | None:
+        """Where a unit stands among the units of its level in its body; None where there are too few."""
+        level = shown.level(self._register, code, today)
+        lines = [
+            one
+            for one in shown.units(rows, self._register, today, question)
+            if shown.level(self._register, one.code, today) == level
+        ]
+        found = standing.quartiles(one.chosen(question.form).whole for one in lines)
+        if found is None:
+            return None
+        own = next((one for one in lines if one.code == code), None)
+        ranked = sum(one.standing.rank > 0 for one in lines)
+        low, middle, high = (decimal(f"{half_up(one * 100, 1)} %", question.lang) for one in found)
+        return {
+            "low": low,
+            "median": middle,
+            "high": high,
+            "standing": own.standing if own else None,
+            "ranked": count(ranked, question.lang),
+        }
+
+    def _reached(self, fresh: Freshness) -> int:
+        return day_of(fresh.complete_to or self._clock())
 
     def _pipe(self, fresh: Freshness) -> Pipe:
         return pipe_of(fresh.row, canary_seconds=self._canary_seconds, now=self._clock(), moving=fresh.moving)
@@ -356,11 +606,19 @@ class Site:
 
     def _today(self, question: Asked, fresh: Freshness) -> int:
         """The day that names are as of: the period's last, as far as data go, else the present one."""
-        reached = day_of(fresh.complete_to or self._clock())
+        reached = self._reached(fresh)
         return min(reached, _since_1970(question.last)) if question.last else reached
 
     def _level(self, code: str) -> str:
         return next((level for level in BODY_LEVELS if code in self._register.bodies(None, level)), "other")
+
+    def _boards(self, lang: Lang, path: str) -> list[tuple[str, str, bool]]:
+        """The boards that have an address of their own: address, title, and whether it is this one."""
+        return [
+            (where, say((one.title_vi, one.title_en), lang), path == where)
+            for one in BOARDS
+            if (where := ADDRESSES.get(one.id)) and (one.id != "alerts" or self._alerts)
+        ]
 
     def _html(
         self,
@@ -374,6 +632,7 @@ class Site:
     ) -> web.Response:
         lang: Lang = question.lang
         through = self._pipe(fresh) if fresh else None
+        reached = _date(self._reached(fresh) if fresh else day_of(self._clock()))
         text = self._templates.html(
             template,
             {
@@ -390,6 +649,8 @@ class Site:
                 "count": lambda given: count(given, lang),
                 "day": lambda given: day(given, lang),
                 "question": lambda identifier: _question(identifier, lang),
+                "boards": self._boards(lang, request.path),
+                "quick": _quick(reached),
                 "fresh": fresh,
                 "pipe": states.pipe(through, lang) if through else None,
                 "unheard": states.office(None, lang),
@@ -417,6 +678,53 @@ def _slice(question: Asked) -> dict[str, object]:
         "limit": DOSSIERS_A_PAGE,
         "offset": (question.page - 1) * DOSSIERS_A_PAGE,
     }
+
+
+def _headline(
+    national: Sequence[shown.Line], groups: Sequence[shown.Group], question: Asked
+) -> list[shown.Line]:
+    """The rate asked for, of the country and of each kind of body."""
+    whole = next(one for one in national if one.code == question.definition.id)
+    kinds = [one.pooled for one in groups if one.key in BODY_LEVELS]
+    return [msgspec.structs.replace(whole, code="national"), *kinds]
+
+
+def _systems(rows: Rows, before: Rows, question: Asked) -> list[shown.Line]:
+    """A line for each system, in their order; against the year before, and against no target."""
+    counts = {row["code"]: tuple(int(row[name]) for name in ("reported", "clean", "total")) for row in rows}
+    earlier = standing.by_code(before, question.form)
+    lines = [
+        shown.line(code, say(SYSTEM_NAMES[code], question.lang), counts.get(code, (0, 0, 0)), question.lang)
+        for code in SYSTEMS
+    ]
+    return shown.ranked(lines, question, lambda code: (earlier.get(code), None))
+
+
+def _limited(group: shown.Group, only: str) -> shown.Group:
+    """A group with the one body that its reader may see, who would else read zeros that are none."""
+    if not only:
+        return group
+    lines = tuple(one for one in group.lines if one.code == only)
+    return msgspec.structs.replace(group, lines=lines, heard=min(group.heard, len(lines)))
+
+
+def _share(target: Target | None) -> float | None:
+    return None if target is None else target.target
+
+
+def _quick(reached: date) -> list[tuple[str, str, str]]:
+    """Periods to choose at once: the key of their words, first and last day."""
+    year = timedelta(days=364)
+    return [
+        ("all_time", "", ""),
+        ("report_period", "2023-01-01", "2023-09-30"),
+        ("year_to_date", reached.replace(month=1, day=1).isoformat(), reached.isoformat()),
+        ("last_year", (reached - year).isoformat(), reached.isoformat()),
+    ]
+
+
+def _date(day_since_1970: int) -> date:
+    return EPOCH + timedelta(days=day_since_1970)
 
 
 def _since_1970(text: str) -> int:

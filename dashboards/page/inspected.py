@@ -1,0 +1,77 @@
+"""Units by the evidence that their own dossiers give: a reason to look, never a verdict."""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from msgspec import Struct
+
+from dashboards.page.asked import Asked
+from dashboards.page.shown import Line, line
+from dashboards.page.standing import points
+from dashboards.page.words import Words, count, say
+from dashboards.panels import CONSTANT
+from rates.register import Register
+
+WORDS: Final[Mapping[str, Words]] = {
+    "lead": (
+        "Đây là dấu hiệu để xem xét, không phải kết luận; có thể có lý do chính đáng.",
+        "These are reasons to look, not verdicts; there may well be a good cause.",
+    ),
+    "papers": ("Kết quả là giấy tờ đầu vào", "Results that are input papers"),
+    "papers_note": (
+        "Hồ sơ có “kết quả điện tử” chính là một giấy tờ đã nộp: báo cáo tính, dạng sạch không tính.",
+        "Dossiers whose “result” is one of the papers handed in: reported counts them, clean does not.",
+    ),
+    "difference": ("Chênh lệch", "Difference"),
+    "constants": ("Trường luôn như nhau", "Fields that never differ"),
+    "constants_note": (
+        "Từ 100 hồ sơ trở lên mà một trường đúng 100 %: có thể do phần mềm gán cứng.",
+        "From 100 dossiers on, a field that holds in 100 %: software may have set it for all.",
+    ),
+    "digitising": ("số hóa 100 %", "digitised 100 %"),
+    "connected": ("dùng CSDL dân cư 100 %", "population database 100 %"),
+    "results": ("kết quả điện tử 100 %", "electronic result 100 %"),
+    "dossiers": ("Hồ sơ", "Dossiers"),
+    "units_found": ("đơn vị có dấu hiệu", "units with evidence"),
+    "none": ("Không đơn vị nào có dấu hiệu trong kỳ này.", "No unit has evidence in this period."),
+    "see": ("Xem hồ sơ không tính ở dạng sạch", "See the dossiers that clean does not count"),
+}
+_CONSTANTS: Final = ("digitising", "connected", "results")
+
+
+class Evidence(Struct, frozen=True):
+    """A unit with what speaks against its figures; `papers`: dossiers that count by an input paper alone."""
+
+    line: Line
+    body: str
+    body_name: str
+    papers: str
+    difference: str
+    constants: tuple[str, ...]
+    dossiers: str
+
+
+def context(
+    rows: Iterable[Mapping[str, Any]], register: Register, today: int, asked: Asked
+) -> tuple[list[Evidence], int]:
+    """The units of a page, those with the most evidence first, and how many there are on all pages."""
+    found, every = [], 0
+    for row in rows:
+        every = int(row["found"])
+        reported, clean, total = (int(row[name]) for name in ("reported", "clean", "total"))
+        dossiers = int(row["dossiers"])
+        name = say(register.name(row["code"], today), asked.lang)
+        gap = Fraction(clean - reported, total) if total else Fraction(0)
+        found.append(
+            Evidence(
+                line(row["code"], name, (reported, clean, total), asked.lang),
+                row["body_code"],
+                say(register.name(row["body_code"], today), asked.lang),
+                count(reported - clean, asked.lang),
+                points(gap, asked.lang),
+                tuple(key for key in _CONSTANTS if dossiers >= CONSTANT and int(row[key]) == dossiers),
+                count(dossiers, asked.lang),
+            )
+        )
+    return found, every
