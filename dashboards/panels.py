@@ -20,7 +20,10 @@ from rates.freshness import WINDOW
 from rates.tallies import BASES
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
-Shape: TypeAlias = Literal["value", "table"]
+Shape: TypeAlias = Literal["value", "series", "table", "matrix", "map"]
+"""What an answer is shown as: one row, lines over its first column, a table, cells of colour, places."""
+Unit: TypeAlias = Literal["", "count", "seconds", "milliseconds", "bytes", "points"]
+Direction: TypeAlias = Literal["", "up", "down"]
 
 FIRST_DAY: Final = "1970-01-02"
 LAST_DAY: Final = "2149-06-06"
@@ -53,6 +56,10 @@ class Panel(Struct, frozen=True, kw_only=True):
     `each` is what stands for `$each`, once for every definition; a panel without it is about one definition.
     `drill` names the panel that shows what is behind a row, "" for none. `open`: it says nothing of any unit.
     `steady`: its answer changes little from one event to the next.
+
+    `unit` is that of its counts. `ratio` names the columns of a numerator and its denominator: the rate that is
+    shown, and only where the denominator is at least `least`. `target` is the indicator of `rates.targets` that
+    the rate is held to, `direction` where better is.
     """
 
     id: str
@@ -66,6 +73,11 @@ class Panel(Struct, frozen=True, kw_only=True):
     drill: str = ""
     open: bool = False
     steady: bool = False
+    unit: Unit = ""
+    ratio: tuple[str, str] | None = None
+    target: str = ""
+    direction: Direction = ""
+    least: int = 0
 
     @property
     def limitable(self) -> bool:
@@ -226,6 +238,9 @@ RATES: Final = Panel(
     parameters=("first", "last", "body", "unit", "only"),
     columns=_columns(definition="text", reported="count", clean="count", total="count"),
     drill="bodies",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 BODIES: Final = Panel(
@@ -240,6 +255,10 @@ BODIES: Final = Panel(
     parameters=("first", "last", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="units",
+    ratio=("reported", "total"),
+    target="e_result",
+    direction="up",
+    least=30,
 )
 
 UNITS: Final = Panel(
@@ -255,6 +274,10 @@ UNITS: Final = Panel(
     parameters=("first", "last", "body", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="dossiers",
+    ratio=("reported", "total"),
+    target="e_result",
+    direction="up",
+    least=30,
 )
 
 DOSSIERS: Final = Panel(
