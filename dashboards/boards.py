@@ -1,4 +1,4 @@
-"""The boards: which panels stand together, what a reader may choose on them, and where each leads.
+"""The boards: which panels stand together, and what a reader may choose on them.
 
 The built-in page and the exported dashboards of Grafana show the same boards; a panel is defined in `panels`.
 """
@@ -11,14 +11,13 @@ Variable: TypeAlias = Literal["definition", "form", "body", "unit", "system"]
 
 
 class Board(Struct, frozen=True, kw_only=True):
-    """A board of panels. `panels`: their ids, in the order they are read; `next`: the board one level deeper."""
+    """A board. `panels`: their ids, in the order they are read; `variables`: what is chosen on it."""
 
     id: str
     title_vi: str
     title_en: str
     panels: tuple[str, ...]
     variables: tuple[Variable, ...] = ()
-    next: str = ""
 
 
 BOARDS: Final = (
@@ -28,7 +27,6 @@ BOARDS: Final = (
         title_en="Overview",
         panels=("freshness", "rates", "bodies", "rejections"),
         variables=("definition", "form"),
-        next="province",
     ),
     Board(
         id="province",
@@ -36,7 +34,6 @@ BOARDS: Final = (
         title_en="Province",
         panels=("freshness", "rates", "units"),
         variables=("definition", "form", "body"),
-        next="unit",
     ),
     Board(
         id="unit",

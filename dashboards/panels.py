@@ -57,9 +57,9 @@ class Panel(Struct, frozen=True, kw_only=True):
     `drill` names the panel that shows what is behind a row, "" for none. `open`: it says nothing of any unit.
     `steady`: its answer changes little from one event to the next.
 
-    `unit` is that of its counts. `ratio` names the columns of a numerator and its denominator: the rate that is
-    shown, and only where the denominator is at least `least`. `target` is the indicator of `rates.targets` that
-    the rate is held to, `direction` where better is.
+    `unit` is that of its counts. `ratio` names the columns of a numerator and its denominator: the rate that
+    is shown, and judged only where the denominator is at least `least`. `target` is the indicator of
+    `rates.targets` that the rate is held to, `direction` where better is.
     """
 
     id: str
@@ -91,11 +91,20 @@ class Panel(Struct, frozen=True, kw_only=True):
         definitions: Sequence[Definition] = DEFINITIONS,
     ) -> str:
         """The SQL for a definition and form; of a panel that shows each definition, for all of them."""
-        each = ", ".join(Template(self.each).substitute(_names(one, form)) for one in definitions)
+        return self.filled(names(definition, form), form, definitions)
+
+    def filled(
+        self,
+        chosen: Mapping[str, str],
+        form: Form = "reported",
+        definitions: Sequence[Definition] = DEFINITIONS,
+    ) -> str:
+        """The SQL with `chosen` for the names of the definition that it is about, as `names` has them."""
+        each = ", ".join(Template(self.each).substitute(names(one, form)) for one in definitions)
         tallies = sorted({tally for one in definitions for tally in (*one.numerator, one.denominator)})
         bases = sorted({BASES.index(one.basis) for one in definitions})
         return Template(self.sql).substitute(
-            _names(definition, form),
+            chosen,
             each=each,
             tallies=", ".join(tallies),
             bases=", ".join(map(str, bases)),
@@ -123,7 +132,8 @@ _FIELD: Final[Mapping[Kind, str]] = {
 }
 
 
-def _names(definition: Definition, form: Form) -> dict[str, str]:
+def names(definition: Definition, form: Form) -> dict[str, str]:
+    """What stands for a definition and a form in a panel's SQL."""
     reported, clean = definition.numerator
     return {
         "definition": definition.id,
