@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dashboards.boards import Variable
-from dashboards.panels import DEFAULTS, Panel, names
+from dashboards.boards import Board
+from dashboards.panels import DEFAULTS, Panel, names, panel
 from rates.definitions import DEFINITIONS
 
 ZONE: Final = "Asia/Ho_Chi_Minh"
@@ -30,6 +30,13 @@ _DAYS: Final[Mapping[str, str]] = {
 }
 """The parameters that come from the period that is shown; `…_before`: the same period of the year before."""
 
+CHOOSES: Final[Mapping[str, tuple[str, ...]]] = {
+    "province": ("body",),
+    "unit": ("body", "unit"),
+    "systems": ("system",),
+}
+"""What a reader chooses on a board, beside the definition: parameters of its panels."""
+
 NAMED: Final = tuple(names(DEFINITIONS[0], "reported"))
 """The variables that follow from the definition and the form that are chosen."""
 
@@ -38,22 +45,32 @@ class Unexpandable(Exception):
     """A query names a variable, a format or a macro that nobody gives it."""
 
 
-def raw(panel: Panel, variables: Sequence[Variable] = ()) -> str:
+def variables(board: Board) -> tuple[str, ...]:
+    """The names of a board's variables, in the order in which they are chosen."""
+    shown = [panel(identifier) for identifier in board.panels]
+    chosen = tuple(name for name in CHOOSES.get(board.id, ()) if any(name in one.parameters for one in shown))
+    if not any(_about_one(one) for one in shown):
+        return chosen
+    form = ("form",) if any("$numerator" in one.sql for one in shown) else ()
+    return ("definition", *form, *chosen)
+
+
+def _about_one(shown: Panel) -> bool:
+    return shown.filled(dict.fromkeys(NAMED, "?")) != shown.text()
+
+
+def raw(shown: Panel, chosen: Sequence[str] = ()) -> str:
     """The SQL of a panel for a dashboard with these variables; what is no variable there has its default."""
-    text = (
-        panel.filled({name: f"${{{name}:raw}}" for name in NAMED})
-        if "definition" in variables
-        else panel.text()
-    )
+    text = shown.filled({name: f"${{{name}:raw}}" for name in NAMED})
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name in _DAYS:
             return _DAYS[name]
-        if name in variables:
+        if name in chosen:
             return f"${{{name}:singlequote}}"
         if name not in DEFAULTS:
-            msg = f"panel {panel.id}: {{{name}}} is no variable of its board and has no default"
+            msg = f"panel {shown.id}: {{{name}}} is no variable of its board and has no default"
             raise Unexpandable(msg)
         return literal(DEFAULTS[name])
 
@@ -70,7 +87,7 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "\\'") + "'"
 
 
-def expand(text: str, variables: Mapping[str, str], first: int, last: int) -> str:
+def expand(text: str, values: Mapping[str, str], first: int, last: int) -> str:
     """What is run: variables by their value, macros by the period in seconds since 1970 UTC.
 
     `Unexpandable` where the text names what is not given or not known here.
@@ -78,10 +95,10 @@ def expand(text: str, variables: Mapping[str, str], first: int, last: int) -> st
 
     def variable(match: re.Match[str]) -> str:
         name, how = match[1], match[2]
-        if name not in variables or how not in ("raw", "singlequote"):
+        if name not in values or how not in ("raw", "singlequote"):
             msg = f"nothing stands for {match[0]}"
             raise Unexpandable(msg)
-        return quoted(variables[name]) if how == "singlequote" else variables[name]
+        return quoted(values[name]) if how == "singlequote" else values[name]
 
     def macro(match: re.Match[str]) -> str:
         if match[1] not in ("fromTime", "toTime"):

@@ -28,14 +28,14 @@ async def test_a_panel_answers_in_grafana_what_it_answers_on_the_page(
     board: Board,
     shown: Panel,
 ) -> None:
-    text = macros.raw(shown, board.variables)
+    known = macros.variables(board)
+    text = macros.raw(shown, known)
     for definition, form in product(DEFINITIONS, FORMS):
-        chosen = {name: CHOSEN[name] for name in board.variables if name in CHOSEN}
+        chosen = {name: CHOSEN[name] for name in known if name in CHOSEN}
         given = {**DEFAULTS, "first": FIRST, "last": LAST, **chosen}
         given |= {"first_before": "2022-10-01", "last_before": "2022-10-31"}
-        variables = {**chosen, **names(definition, form), "form": form}
+        variables = chosen | names(definition, form)
         expanded = macros.expand(text, variables, BEGINS, ENDS)
-        about = (definition, form) if "definition" in board.variables else ()
         assert "{" not in expanded
-        page = await stored.rows(shown.text(*about), shown.values(given))
+        page = await stored.rows(shown.text(definition, form), shown.values(given))
         assert shown.frame(await stored.rows(expanded)) == shown.frame(page)
