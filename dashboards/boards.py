@@ -1,4 +1,4 @@
-"""The boards: which panels belong together, in the order in which they answer. The page and others read it."""
+"""The boards: which panels belong together, in the order in which they answer. All readers share it."""
 
 from typing import Final
 
