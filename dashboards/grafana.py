@@ -9,16 +9,19 @@ its transformations, never by another SQL. Thresholds colour a rate only where a
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from dashboards.boards import BOARDS, Board
+from dashboards.columns import COLUMNS, OWN_UNITS
 from dashboards.macros import NAMED, ZONE, quoted, raw, variables
 from dashboards.page.asked import LANGS, Lang
 from dashboards.page.words import REASONS, STATUSES, SYSTEM_NAMES, WORDS, Words
 from dashboards.panels import PANELS, Kind, Panel, Unit, names, panel
 from rates.definitions import DEFINITIONS, FORMS
+from rates.register import BODY_LEVELS, Register
 from rates.sheets import shipped
 from rates.targets import read_targets
 
@@ -49,28 +52,16 @@ MISSED: Final = "semi-dark-orange"
 
 _WIDTH: Final = 24
 _HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
-_TITLES: Final[Mapping[str, str]] = {
-    "code": "name",
-    "reason_code": "reason",
-    "procedure_code": "procedure",
-    "body_code": "body",
-    "system_code": "system",
-    "received_time": "received",
-    "completed_time": "completed",
-    "due_time": "due",
-    "counted_day": "day_counted",
-    "counts": "counted",
-    "number": "dossier",
-    "complete": "complete_to",
-}
-"""The word that heads a column, where it is not the column's own name."""
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "status": {str(code): words for code, words in STATUSES.items()},
     "system": SYSTEM_NAMES,
     "system_code": SYSTEM_NAMES,
+    "definition": {one.id: (one.name_vi, one.name_en) for one in DEFINITIONS},
     "reason_code": {str(reason): name for reason, (name, _) in REASONS.items()},
 }
 """The words for what stands in a column."""
+_OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies")
+"""The panels whose `code` is a ministry's or province's."""
 _NONE: Final = "–"
 
 
@@ -85,10 +76,11 @@ def panel_id(identifier: str) -> int:
 
 def generated() -> dict[str, str]:
     """What is committed: path below `generated` → text."""
+    root = files("dashboards") / GENERATED
     return {
-        f"{lang}/{entry.name}": entry.read_text(encoding="utf-8")
-        for lang in LANGS
-        for entry in sorted((files("dashboards") / GENERATED / lang).iterdir(), key=lambda one: one.name)
+        f"{folder}/{entry.name}": entry.read_text(encoding="utf-8")
+        for folder in (*LANGS, "alerting")
+        for entry in sorted((root / folder).iterdir(), key=lambda one: one.name)
         if entry.name.endswith(".json")
     }
 
@@ -138,8 +130,7 @@ def _said(words: Words, lang: Lang) -> str:
 
 
 def _title(name: str, lang: Lang) -> str:
-    words = WORDS.get(_TITLES.get(name, name))
-    return _said(words, lang) if words else name.replace("_", " ")
+    return _said(COLUMNS[name] if name in COLUMNS else WORDS[name], lang)
 
 
 # Variables
@@ -229,7 +220,7 @@ def _query(name: str, sql: str, lang: Lang, *, hidden: bool = False) -> "build.Q
     hide = model.VariableHide.HIDE_VARIABLE if hidden else model.VariableHide.DONT_HIDE
     return (
         build.QueryVariable(name)
-        .label(_title(name, lang))
+        .label(name if hidden else _title(name, lang))
         .datasource(common.DataSourceRef(SOURCE["type"], SOURCE["uid"]))
         .query(query(sql, name))
         .refresh(model.VariableRefresh.ON_DASHBOARD_LOAD)
@@ -327,8 +318,8 @@ def _of_kind(shown: Panel, kind: Kind) -> list[str]:
 
 
 def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
-    """The transformations: rates, times in milliseconds, and of a series what is no line."""
-    times = {name: f"{name}_ms" for name in _of_kind(shown, "time")}
+    """The transformations: rates, times in Grafana's milliseconds, and of a series what is no line."""
+    times = {name: f"{name}_at" for name in _of_kind(shown, "time")}
     for name, (numerator, denominator) in rates(shown).items():
         yield "calculateField", _calculated(name, numerator, "/", {"matcher": _named(denominator)})
     for name, alias in times.items():
@@ -379,11 +370,14 @@ def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict
         name, said = column.name, {"displayName": _title(column.name, lang)}
         if column.kind == "time":
             mapping = {"type": "value", "options": {"0": {"text": _NONE}}}
-            yield f"{name}_ms", {**said, "unit": TIME, "mappings": [mapping]}
+            yield f"{name}_at", {**said, "unit": TIME, "mappings": [mapping]}
             continue
         properties: dict[str, object] = dict(said)
-        if name in _NAMED_VALUES:
-            options = {code: {"text": _said(words, lang)} for code, words in _NAMED_VALUES[name].items()}
+        if name in OWN_UNITS:
+            properties["unit"] = UNITS[OWN_UNITS[name]]
+        named = _named_values(shown, name)
+        if named:
+            options = {code: {"text": _said(words, lang)} for code, words in named.items()}
             properties["mappings"] = [{"type": "value", "options": options}]
         link = _link(shown, board, lang) if name == "code" else None
         if link:
@@ -393,9 +387,30 @@ def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict
         yield name, _rate(shown, name, lang)
 
 
+def _named_values(shown: Panel, column: str) -> Mapping[str, Words]:
+    if column == "body_code" or (column == "code" and shown.id in _OF_BODIES):
+        return _body_names()
+    if column == "code" and shown.id == "systems":
+        return SYSTEM_NAMES
+    return _NAMED_VALUES.get(column, {})
+
+
+@cache
+def _body_names() -> dict[str, Words]:
+    """The newest names of ministries and provinces, also of those that ended, after their codes."""
+    rows = sorted(Register.shipped().units, key=lambda row: row.valid_from)
+    names = {row.code: row for row in rows if row.level in BODY_LEVELS}
+    return {code: (f"{code} {row.name_vi}", f"{code} {row.name_en}") for code, row in names.items()}
+
+
 def _rate(shown: Panel, name: str, lang: Lang) -> dict[str, object]:
-    title = _title("rate", lang) + (f", {_title('clean', lang).lower()}" if name == "rate_clean" else "")
-    properties: dict[str, object] = {"displayName": title, "unit": RATE, "decimals": 2, "min": 0, "max": 1}
+    properties: dict[str, object] = {
+        "displayName": _title(name, lang),
+        "unit": RATE,
+        "decimals": 2,
+        "min": 0,
+        "max": 1,
+    }
     goal = target(shown)
     if goal is not None:
         below, above = (MISSED, MET) if shown.direction != "down" else (MET, MISSED)
