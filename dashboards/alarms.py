@@ -28,6 +28,8 @@ EVERY: Final = 60
 """Seconds between evaluations."""
 RECEIVER: Final = "motcua"
 FREE_DAYS: Final = "motcua-non-working-days"
+PROVISIONED: Final = "infra/grafana/provisioning/alerting"
+"""Where Grafana's container finds them, below the repository."""
 _KEPT: Final = 24 * 3600 // EVERY
 """For so many evaluations an alert stays whose row is missing."""
 LATE: Final = 900

@@ -11,8 +11,9 @@ _ANY: Final = "x"
 
 
 def made() -> dict[str, str]:
-    """Everything that should be committed under `dashboards/generated`. `ImportError` without the SDK."""
-    return grafana.built() | {f"alerting/{name}": text for name, text in alarms.files().items()}
+    """All that is made and committed: path below the repository → text. `ImportError` without the SDK."""
+    shown = {f"dashboards/{grafana.GENERATED}/{path}": text for path, text in grafana.built().items()}
+    return shown | {f"{alarms.PROVISIONED}/{name}": text for name, text in alarms.files().items()}
 
 
 def faults(dashboards: Iterable[Mapping[str, Any]], rules: Mapping[str, Any]) -> Iterator[str]:

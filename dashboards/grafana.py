@@ -75,13 +75,12 @@ def panel_id(identifier: str) -> int:
 
 
 def generated() -> dict[str, str]:
-    """What is committed: path below `generated` → text."""
+    """The dashboards that are committed: path below `generated` → text."""
     root = files("dashboards") / GENERATED
     return {
         f"{folder}/{entry.name}": entry.read_text(encoding="utf-8")
-        for folder in (*LANGS, "alerting")
+        for folder in LANGS
         for entry in sorted((root / folder).iterdir(), key=lambda one: one.name)
-        if entry.name.endswith(".json")
     }
 
 
