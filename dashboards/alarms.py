@@ -21,8 +21,6 @@ from dashboards.grafana import FOLDERS, SOURCE, panel_id, query, text, uid
 from dashboards.macros import ZONE
 from rates.calendar import Calendar
 
-FOLDER: Final = FOLDERS["vi"]
-FOLDER_UID: Final = "motcua-vi"
 GROUP: Final = "motcua"
 EVERY: Final = 60
 """Seconds between evaluations."""
@@ -34,6 +32,11 @@ _KEPT: Final = 24 * 3600 // EVERY
 """For so many evaluations an alert stays whose row is missing."""
 LATE: Final = 900
 """Seconds: the pipe is late when figures are not complete to so long ago."""
+
+
+def folder(lang: str) -> str:
+    """The uid of a language's folder."""
+    return f"motcua-{lang}"
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -81,12 +84,12 @@ def _of(level: str, title: str) -> Rule:
 
 
 RULES: Final = (
-    _of("province", "Địa phương cần chú ý / Province needs attention"),
-    _of("ministry", "Bộ, ngành cần chú ý / Ministry needs attention"),
+    _of("province", "Địa phương cần chú ý · Province needs attention"),
+    _of("ministry", "Bộ, ngành cần chú ý · Ministry needs attention"),
     # One row a body, not one for each of thousands of units: Grafana stores each instance every time.
     Rule(
         uid="motcua-units",
-        title="Có đơn vị cần chú ý / Units need attention",
+        title="Có đơn vị cần chú ý · Units need attention",
         texts=("body",),
         number=f"sum({_FIRES})",
         rows="alerts_now WHERE level = 'unit' AND state != 'stale' GROUP BY body ORDER BY body",
@@ -97,7 +100,7 @@ RULES: Final = (
     ),
     Rule(
         uid="motcua-late",
-        title="Số liệu không còn mới / Figures are not current",
+        title="Số liệu không còn mới · Figures are not current",
         texts=(),
         number="greatest(toInt64(toUInt32(now())) - toInt64(complete), 0)",
         rows="pipe",
@@ -111,7 +114,7 @@ RULES: Final = (
     ),
     Rule(
         uid="motcua-audit",
-        title="Số liệu không khớp hồ sơ / Figures disagree with dossiers",
+        title="Số liệu không khớp hồ sơ · Figures disagree with dossiers",
         texts=(),
         number="sum(wrong)",
         rows="audits_now",
@@ -137,7 +140,7 @@ def provisioned(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
     return {
         "orgId": 1,
         "name": GROUP,
-        "folder": FOLDER,
+        "folder": FOLDERS["vi"],
         "interval": f"{EVERY}s",
         "rules": [
             {
@@ -154,7 +157,7 @@ def pushed(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
     """The rules as the body of `PUT /api/v1/provisioning/folder/{uid}/rule-groups/{group}`."""
     return {
         "title": GROUP,
-        "folderUid": FOLDER_UID,
+        "folderUid": folder("vi"),
         "interval": EVERY,
         "rules": [
             {
@@ -162,7 +165,7 @@ def pushed(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
                 "labels": dict(rule.labels),
                 "missingSeriesEvalsToResolve": _KEPT,
                 "orgID": 1,
-                "folderUID": FOLDER_UID,
+                "folderUID": folder("vi"),
                 "ruleGroup": GROUP,
             }
             for rule in rules
