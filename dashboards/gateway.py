@@ -1,4 +1,4 @@
-"""What this program asks of a Grafana: folders, dashboards, a group of alert rules. The rest is its operator's.
+"""What this program asks of a Grafana: folders, dashboards, alert rules. The rest is its operator's.
 
 Through `grafana-api`, and through that package's plain HTTP where it does not know an interface (alert rules,
 data sources by uid). Contact points, policies and the data source come by files (`infra/grafana`): the first

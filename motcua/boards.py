@@ -103,7 +103,8 @@ def check(as_json: Json = False) -> None:
             parts += _compared(gateway)
     except Retry as error:
         away = error
-    _print(parts, as_json)
+    if parts or not away:
+        _print(parts, as_json)
     if any(part.state != "same" for part in parts):
         raise typer.Exit(1)
     if away is not None:
