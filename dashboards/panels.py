@@ -20,7 +20,10 @@ from rates.freshness import WINDOW
 from rates.tallies import BASES, SYSTEMS
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
-Shape: TypeAlias = Literal["value", "table"]
+Shape: TypeAlias = Literal["value", "series", "table", "matrix", "map"]
+"""What an answer is shown as: one row, lines over its first column, a table, cells of colour, places."""
+Unit: TypeAlias = Literal["", "count", "seconds", "milliseconds", "bytes", "points"]
+Direction: TypeAlias = Literal["", "up", "down"]
 
 FIRST_DAY: Final = "1970-01-02"
 LAST_DAY: Final = "2149-06-06"
@@ -54,6 +57,10 @@ class Panel(Struct, frozen=True, kw_only=True):
     `each` is what stands for `$each`, once for every definition; a panel without it is about one definition.
     `drill` names the panel that shows what is behind a row, "" for none. `open`: it says nothing of any unit.
     `steady`: its answer changes little from one event to the next.
+
+    `unit` is that of its counts. `ratio` names the columns of a numerator and its denominator: the rate that
+    is shown, and judged only where the denominator is at least `least`. `target` is the indicator of
+    `rates.targets` that the rate is held to, `direction` where better is.
     """
 
     id: str
@@ -67,6 +74,11 @@ class Panel(Struct, frozen=True, kw_only=True):
     drill: str = ""
     open: bool = False
     steady: bool = False
+    unit: Unit = ""
+    ratio: tuple[str, str] | None = None
+    target: str = ""
+    direction: Direction = ""
+    least: int = 0
 
     @property
     def limitable(self) -> bool:
@@ -80,11 +92,20 @@ class Panel(Struct, frozen=True, kw_only=True):
         definitions: Sequence[Definition] = DEFINITIONS,
     ) -> str:
         """The SQL for a definition and form; of a panel that shows each definition, for all of them."""
-        each = ", ".join(Template(self.each).substitute(_names(one, form)) for one in definitions)
+        return self.filled(names(definition, form), form, definitions)
+
+    def filled(
+        self,
+        chosen: Mapping[str, str],
+        form: Form = "reported",
+        definitions: Sequence[Definition] = DEFINITIONS,
+    ) -> str:
+        """The SQL with `chosen` for the names of the definition that it is about, as `names` has them."""
+        each = ", ".join(Template(self.each).substitute(names(one, form)) for one in definitions)
         tallies = sorted({tally for one in definitions for tally in (*one.numerator, one.denominator)})
         bases = sorted({BASES.index(one.basis) for one in definitions})
         return Template(self.sql).substitute(
-            _names(definition, form),
+            chosen,
             each=each,
             tallies=", ".join(tallies),
             bases=", ".join(map(str, bases)),
@@ -112,7 +133,8 @@ _FIELD: Final[Mapping[Kind, str]] = {
 }
 
 
-def _names(definition: Definition, form: Form) -> dict[str, str]:
+def names(definition: Definition, form: Form) -> dict[str, str]:
+    """What stands for a definition and a form in a panel's SQL."""
     reported, clean = definition.numerator
     return {
         "definition": definition.id,
@@ -227,6 +249,9 @@ RATES: Final = Panel(
     parameters=("first", "last", "body", "unit", "only"),
     columns=_columns(definition="text", reported="count", clean="count", total="count"),
     drill="bodies",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 BODIES: Final = Panel(
@@ -241,6 +266,10 @@ BODIES: Final = Panel(
     parameters=("first", "last", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="units",
+    ratio=("reported", "total"),
+    target="e_result",
+    direction="up",
+    least=30,
 )
 
 UNITS: Final = Panel(
@@ -256,6 +285,10 @@ UNITS: Final = Panel(
     parameters=("first", "last", "body", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="dossiers",
+    ratio=("reported", "total"),
+    target="e_result",
+    direction="up",
+    least=30,
 )
 
 DOSSIERS: Final = Panel(

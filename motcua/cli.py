@@ -173,6 +173,7 @@ def days(first: str, last: str) -> tuple[str, str]:
 from motcua import (  # noqa: E402  # they register their commands on `app`
     answers,  # noqa: F401
     auditing,  # noqa: F401
+    boards,  # noqa: F401
     dead,  # noqa: F401
     intake,  # noqa: F401
     keeping,  # noqa: F401

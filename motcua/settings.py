@@ -104,6 +104,14 @@ class Settings(BaseSettings):
     intake_calls: float = Field(
         default=20, gt=0, le=10_000, description="calls a second that one token may send to the intake"
     )
+    grafana: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s@]+(/[^\s?#]*)?)?$",
+        description="the Grafana that dashboards are sent to, http://host:port",
+    )
+    grafana_token: SecretStr = Field(
+        default=SecretStr(""), description="the token of a service account of it that may edit"
+    )
     worker_port: int = Field(
         default=0, ge=0, le=65535, description="a worker's health and metrics, on loopback; 0: a free port"
     )

@@ -1,0 +1,166 @@
+"""Exported dashboards and rules are what the panels say, whole and valid by themselves."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from dashboards import alarms, checks, grafana, macros
+from dashboards.boards import BOARDS
+from dashboards.columns import COLUMNS
+from dashboards.page.asked import LANGS
+from dashboards.panels import DEFAULTS, PANELS, Column, Panel, panel
+from rates.calendar import Calendar, Holiday
+
+ROOT = Path(__file__).parents[2]
+DASHBOARDS = {path: json.loads(text) for path, text in grafana.generated().items()}
+
+
+def needs_sdk() -> None:
+    try:
+        found = version("grafana-foundation-sdk")
+    except PackageNotFoundError:
+        pytest.skip("grafana-foundation-sdk is not installed")
+    assert found.lstrip("v") == grafana.SDK, "an unpinned one is made for Grafana 10"
+
+
+def test_what_is_committed_is_what_the_panels_give() -> None:
+    needs_sdk()
+    for path, text in checks.made().items():
+        assert committed(path) == text, f"{path} is behind the panels. Next: motcua dashboards build"
+
+
+def test_rules_and_days_off_that_are_committed_are_what_the_program_says() -> None:
+    for name, text in alarms.files().items():
+        assert committed(f"{alarms.PROVISIONED}/{name}") == text, "Next: motcua dashboards build"
+
+
+def committed(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_every_board_is_there_in_both_languages_and_nothing_is_wrong_with_it() -> None:
+    assert set(DASHBOARDS) == {f"{lang}/{board.id}.json" for board in BOARDS for lang in LANGS}
+    assert list(checks.faults(DASHBOARDS.values(), alarms.pushed())) == []
+
+
+@pytest.mark.parametrize("path", sorted(DASHBOARDS))
+def test_an_exported_board_shows_its_panels_with_the_pages_sql(path: str) -> None:
+    lang, _, name = path.removesuffix(".json").partition("/")
+    board = next(one for one in BOARDS if one.id == name)
+    shown = {one["id"]: one for one in DASHBOARDS[path]["panels"]}
+    for identifier in board.panels:
+        one = shown[grafana.panel_id(identifier)]
+        known = panel(identifier)
+        assert one["title"] == (known.question_vi if lang == "vi" else known.question_en)
+        assert one["targets"][0]["rawSql"] == macros.raw(known, macros.variables(board))
+
+
+def test_every_column_that_is_shown_has_a_heading_in_both_languages() -> None:
+    assert {column.name for one in PANELS for column in one.columns} <= set(COLUMNS)
+    assert all(vi and en for vi, en in COLUMNS.values())
+
+
+def test_numbers_of_panels_differ() -> None:
+    assert len({grafana.panel_id(one.id) for one in PANELS}) == len(PANELS)
+
+
+def wrong(change: object) -> list[str]:
+    document = json.loads(json.dumps(DASHBOARDS["en/overview.json"]))
+    assert callable(change)
+    change(document)
+    return list(checks.faults([document], alarms.pushed()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(uid=""), "no uid"),
+        (lambda d: d["panels"][1].update(id=d["panels"][0]["id"]), "stand twice"),
+        (lambda d: d["panels"][0].pop("id"), "no id"),
+        (lambda d: d["panels"][0]["fieldConfig"]["defaults"].update(unit="parsecs"), "unit 'parsecs'"),
+        (lambda d: d["panels"][0].update(datasource={"uid": "3"}), "data source"),
+        (lambda d: d["panels"][0].update(description=""), "no description"),
+        (lambda d: d["panels"][0]["targets"][0].update(rawSql="SELECT $__lttb(1)"), "no macro"),
+        (lambda d: d["panels"][0]["targets"][0].update(rawSql="SELECT ${nothing:raw}"), "nothing stands for"),
+        (
+            lambda d: d["panels"][0]["fieldConfig"]["defaults"].update(
+                thresholds={"mode": "absolute", "steps": [{"color": "a", "value": 2}]}
+            ),
+            "thresholds",
+        ),
+        (
+            lambda d: d["panels"][0]["fieldConfig"]["defaults"].update(
+                thresholds={
+                    "mode": "absolute",
+                    "steps": [
+                        {"color": "a", "value": None},
+                        {"color": "b", "value": 2},
+                        {"color": "c", "value": 1},
+                    ],
+                }
+            ),
+            "thresholds",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_dashboard_is_said(change: object, said: str) -> None:
+    assert any(said in line for line in wrong(change)), wrong(change)
+
+
+def test_an_alert_that_points_to_no_panel_is_said() -> None:
+    rules = alarms.pushed()
+    rules["rules"][0]["annotations"]["__panelId__"] = "7"
+    rules["rules"][1]["uid"] = rules["rules"][0]["uid"]
+    said = "\n".join(checks.faults(DASHBOARDS.values(), rules))
+    assert "leads to no panel" in said
+    assert "stand twice" in said
+
+
+def test_holidays_that_follow_each_other_are_one_run_of_a_month() -> None:
+    days = [Holiday(day, "Tết", "Tết", "a test") for day in (19_752, 19_753, 19_754, 19_760)]
+    weekend, first, second, third = alarms.free_days(Calendar(days))["time_intervals"]
+    assert weekend["weekdays"] == ["saturday", "sunday"]
+    assert (first["years"], first["months"], first["days_of_month"]) == (["2024"], ["1"], ["30:31"])
+    assert (second["months"], second["days_of_month"]) == (["2"], ["1"])
+    assert (third["months"], third["days_of_month"]) == (["2"], ["7"])
+    assert {one["location"] for one in (weekend, first, second, third)} == {"Asia/Ho_Chi_Minh"}
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [
+        ("day >= $__fromTime AND day <= $__toTime", "day >= toDateTime(10) AND day <= toDateTime(20)"),
+        ("a = ${body:singlequote}", r"a = 'Xã \'A\''"),
+        ("sum(${numerator:raw})", "sum(e_result)"),
+    ],
+)
+def test_variables_and_macros_become_what_the_plugin_sends(text: str, run: str) -> None:
+    assert macros.expand(text, {"body": "Xã 'A'", "numerator": "e_result"}, 10, 20) == run
+
+
+@pytest.mark.parametrize("text", ["$__timeGroup(a, 5m)", "${nothing:raw}", "${body:csv}", "${body}"])
+def test_what_nobody_expands_is_refused(text: str) -> None:
+    with pytest.raises(macros.Unexpandable):
+        macros.expand(text, {"body": "H18"}, 10, 20)
+
+
+def test_a_parameter_that_nobody_gives_is_refused() -> None:
+    asks = Panel(
+        id="asks",
+        question_vi="?",
+        question_en="?",
+        sql="SELECT {nobody:String} AS a",
+        columns=(Column("a", "text"),),
+    )
+    with pytest.raises(macros.Unexpandable, match="nobody"):
+        macros.raw(asks)
+    assert "nobody" not in DEFAULTS
+
+
+def test_a_second_number_or_a_time_is_no_answer_of_an_alert() -> None:
+    assert checks.one_number({"body": "String", "value": "Float64"})
+    assert not checks.one_number({"body": "String", "at": "DateTime", "value": "Float64"})
+    assert not checks.one_number({"body": "String", "count": "UInt64", "value": "Float64"})
+    assert not checks.one_number({"body": "Nullable(String)", "value": "Float64"})
