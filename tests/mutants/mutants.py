@@ -83,7 +83,7 @@ MUTANTS: Final = (
     Mutant(
         "rule 3 left out: an applied event marks nothing",
         LEDGER,
-        '            touched = np.union1d(touched, self._whole(state["cohort"][place[applied]]))\n',
+        '            touched = np.union1d(touched, self._whole(_cohort(state["key"][place[applied]])))\n',
         "            pass\n",
         (f"{_MODEL}[an applied event marks nothing]", _LEDGER),
     ),
