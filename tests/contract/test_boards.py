@@ -12,7 +12,7 @@ from dashboards.panels import PANELS
 from rates.definitions import DEFINITIONS
 from rates.register import Register
 from tests.contract.test_page import UNIT, read, served
-from tests.support.board import Board
+from tests.support.board import Board, alarm
 
 PERIOD = "from=2023-01-01&to=2023-09-30&lang=en"
 BOARD_PATHS = ("/systems", "/systems?system=land", "/connections", "/inspection", "/alerts", "/definitions")
@@ -31,26 +31,6 @@ def board() -> Board:
 async def client(board: Board) -> AsyncIterator[TestClient]:
     async with served(board) as client:
         yield client
-
-
-def alarm(code: str, state: str) -> dict[str, object]:
-    return {
-        "rule_id": "R1",
-        "level_name": "department",
-        "code": code,
-        "body_code": code[:3],
-        "state_name": state,
-        "severity_name": "warn",
-        "since_time": 1_696_100_000,
-        "value": 0.412,
-        "threshold": 0.7,
-        "numerator": 42,
-        "denominator": 102,
-        "reason_vi": "Thấp hơn chỉ tiêu",
-        "reason_en": "Below its target",
-        "complete": 1_696_127_400,
-        "silenced": 0,
-    }
 
 
 async def test_the_headline_says_rate_counts_clean_change_and_target(client: TestClient) -> None:

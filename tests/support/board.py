@@ -48,6 +48,27 @@ def told(worker: str, at: int, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def alarm(code: str, state: str) -> dict[str, Any]:
+    """An alert as the panel lists it."""
+    return {
+        "rule_id": "R1",
+        "level_name": "department",
+        "code": code,
+        "body_code": code[:3],
+        "state_name": state,
+        "severity_name": "warn",
+        "since_time": 1_696_100_000,
+        "value": 0.412,
+        "threshold": 0.7,
+        "numerator": 42,
+        "denominator": 102,
+        "reason_vi": "Thấp hơn chỉ tiêu",
+        "reason_en": "Below its target",
+        "complete": 1_696_127_400,
+        "silenced": 0,
+    }
+
+
 _PIPE = {"partitions": 12, "heard": 12, "expected": 12, "delay": 320, "slowest": 410, "canary": 0, "lag": 0}
 
 
