@@ -13,18 +13,10 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from dashboards.page import page
 from rates.failures import Retry
 from rates.register import Register
+from tests.browser import ARGUMENTS
 from tests.support.board import Board, alarm, told
 
 CHROMIUM: Final = shutil.which("chromium")
-ARGUMENTS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SECONDS: Final = 30_000
 
 pytestmark = [
