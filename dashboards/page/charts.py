@@ -177,6 +177,7 @@ def limits(pooled: float, denominator: int, z: float) -> tuple[float, float]:
     Source: D. J. Spiegelhalter, Funnel plots for comparing institutional performance, Statistics in Medicine
     24 (2005), normal approximation.
     """
+    pooled = min(pooled, 1.0)
     half = z * sqrt(pooled * (1 - pooled) / denominator)
     return max(0.0, pooled - half), min(1.0, pooled + half)
 
@@ -226,7 +227,7 @@ def funnel(lines: Iterable[Line], form: Form, lang: Lang) -> Funnel | None:
         dot = dots[index]
         if len(placed) == _MOST_NAMED or any(_close(dot, other) for other in placed):
             continue
-        label = " ".join(atlas.short(names[dot.code])) if len(names[dot.code]) < 24 else dot.code
+        label = " ".join(atlas.short(names[dot.code])).rstrip() if len(names[dot.code]) < 24 else dot.code
         anchor = "start" if dot.x < (_LEFT + _RIGHT) / 2 else "end"
         dots[index] = msgspec.structs.replace(dot, label=label, anchor=anchor)
         placed.append(dot)

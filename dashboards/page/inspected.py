@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from dashboards.page.asked import Asked
 from dashboards.page.shown import Line, line
-from dashboards.page.standing import points
+from dashboards.page.standing import points, stand
 from dashboards.page.words import Words, count, say
 from dashboards.panels import CONSTANT
 from rates.register import Register
@@ -63,9 +64,11 @@ def context(
         dossiers = int(row["dossiers"])
         name = say(register.name(row["code"], today), asked.lang)
         gap = Fraction(clean - reported, total) if total else Fraction(0)
+        shown = line(row["code"], name, (reported, clean, total), asked.lang)
+        standing = stand(shown.chosen(asked.form).whole, None, None, asked.lang)
         found.append(
             Evidence(
-                line(row["code"], name, (reported, clean, total), asked.lang),
+                msgspec.structs.replace(shown, standing=standing),
                 row["body_code"],
                 say(register.name(row["body_code"], today), asked.lang),
                 count(reported - clean, asked.lang),

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from dashboards.figures import percent
 from dashboards.page.asked import Lang
+from dashboards.page.standing import interval
 from dashboards.page.words import iso, say
 from dashboards.panels import Panel
 from rates.register import Register
-from rates.statistics import wilson
 
 MOST_ROWS: Final = 100_000
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -36,7 +36,7 @@ def sheet(panel: Panel, rows: Iterable[Mapping[str, Any]], register: Register, t
         cells += [_safe(say(register.name(row[name], today), lang)) for name in names]
         for form in forms:
             numerator, total = int(row[form]), int(row["total"])
-            low, high = wilson(numerator, total)
+            low, high = interval(numerator, total)
             known = percent(numerator, total)
             cells += ["", "", ""] if known is None else [known, f"{100 * low:.2f}", f"{100 * high:.2f}"]
         writer.writerow(cells)

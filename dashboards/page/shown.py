@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dashboards.figures import percent
 from dashboards.page.asked import Asked, Lang
-from dashboards.page.standing import MINIMUM, Counts, Standing, ranks, stand
+from dashboards.page.standing import MINIMUM, Counts, Standing, interval, ranks, stand
 from dashboards.page.words import (
     AGE_NAMES,
     REASONS,
@@ -27,7 +27,6 @@ from dashboards.page.words import (
 from dashboards.panels import AGES
 from rates.definitions import Definition, Form
 from rates.register import BODY_LEVELS, Register
-from rates.statistics import wilson
 from rates.targets import Target
 from rates.wire import Reason
 
@@ -110,7 +109,7 @@ class Dossier(Struct, frozen=True):
 
 def rate(numerator: int, denominator: int, lang: Lang) -> Rate:
     found = percent(numerator, denominator)
-    low, high = wilson(numerator, denominator)
+    low, high = interval(numerator, denominator)
     return Rate(
         text=NONE if found is None else decimal(f"{found} %", lang),
         numerator=count(numerator, lang),

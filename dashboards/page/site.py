@@ -1,6 +1,6 @@
 """What each address answers: which panels it asks, and what it shows of them.
 
-An answer costs at most fourteen queries: the freshness; what the page is made of, asked for at the same time;
+An answer costs at most thirteen queries: the freshness; what the page is made of, asked for at the same time;
 and the rhythm of the units that are quiet, where there are any.
 """
 
@@ -434,6 +434,7 @@ class Site:
     def failed(self, error: Retry | Fatal) -> None:
         """Note that the database did not answer; said once in the log, not at every look."""
         self._register_due = True
+        self._alerts = None
         state = "away" if isinstance(error, Retry) else "not_ready"
         if state != self._state:
             log.warning("no answer from the database", state=state, reason=str(error))
@@ -467,8 +468,10 @@ class Site:
                 if self._register_due:
                     await self._take_register(self._load)
         if self._alerts is None:
-            there = await self._reader.rows(THERE.text(), {})
-            self._alerts = any(row["name"] == "alerts_now" for row in there)
+            async with self._loading:
+                if self._alerts is None:
+                    there = await self._reader.rows(THERE.text(), {})
+                    self._alerts = any(row["name"] == "alerts_now" for row in there)
         if self._state not in ("", "ok"):
             log.info("the database answers")
         self._state = "ok"

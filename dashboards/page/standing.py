@@ -48,6 +48,11 @@ class Standing(Struct, frozen=True):
 Targets: TypeAlias = Callable[[str], Target | None]
 
 
+def interval(numerator: int, denominator: int) -> tuple[float, float]:
+    """The 95 % interval (Wilson). A rate may be above 1 where its numerator is no part of its denominator."""
+    return wilson(min(numerator, denominator), denominator)
+
+
 def targets(register: Register, day: int) -> Targets:
     """What finds a body's or unit's target on a day; a department is held to its province's."""
 
@@ -101,14 +106,14 @@ def ranks(counts: Sequence[Counts]) -> list[tuple[int, tuple[int, int]]]:
     if len(ranked) < 2:
         return [(0, (0, 0))] * len(counts)
     rates = sorted(Fraction(*one) for one in ranked)
-    intervals = [wilson(*one) for one in ranked]
+    intervals = [interval(*one) for one in ranked]
     lows, highs = sorted(low for low, _ in intervals), sorted(high for _, high in intervals)
     found = []
     for one in counts:
         if one[1] < MINIMUM:
             found.append((0, (0, 0)))
             continue
-        low, high = wilson(*one)
+        low, high = interval(*one)
         surely_above = len(lows) - bisect_right(lows, high)
         surely_below = bisect_left(highs, low)
         rank = 1 + len(rates) - bisect_right(rates, Fraction(*one))

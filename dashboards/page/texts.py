@@ -14,5 +14,5 @@ _TEXTS: Final[Mapping[str, str]] = {
 
 
 def text_of(definition: Definition) -> str:
-    """The address of a definition's legal text; "" where it is not published online."""
+    """The address of a definition's legal text; "" where none is known."""
     return next((address for name, address in _TEXTS.items() if name in definition.source), "")

@@ -287,7 +287,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "legal_text": ("Văn bản", "Text"),
     "basis": ("Ngày tính", "Counted on"),
     "valid": ("Hiệu lực", "In force"),
-    "no_text": ("không có trên mạng", "not published online"),
+    "no_text": ("chưa có địa chỉ văn bản", "no address known"),
     "targets_of": ("Chỉ tiêu trong danh mục", "Targets in the register"),
     "level": ("Cấp", "Level"),
     "indicator": ("Chỉ số", "Indicator"),

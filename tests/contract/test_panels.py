@@ -8,16 +8,25 @@ import pytest_asyncio
 
 from dashboards.page.frames import Frames
 from dashboards.panels import (
+    AGES,
+    ALERTS,
+    BACKLOG,
     BATCHES,
     BODIES,
+    BY_SYSTEM,
+    CONNECTIONS,
     DEFAULTS,
     DOSSIERS,
     FRESHNESS,
+    INSPECTION,
     PANELS,
     PARTITIONS,
     RATES,
     REJECTIONS,
     STAGES,
+    SYSTEM_BODIES,
+    THERE,
+    TREND,
     UNITS,
     WORKERS,
     Panel,
@@ -43,6 +52,7 @@ from rates.wire import (
 from sinks import migrate, reads, reference, workers
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
+from tests.support.alarmed import alarmed
 
 RECEIVED = 1_696_233_600  # 2023-10-02 15:00 local
 _names = count(1)
@@ -56,6 +66,7 @@ async def stored(engine_url: str) -> AsyncIterator[Database]:
     async with connect(engine_url, f"panels_{next(_names)}") as database:
         await migrate.migrate(database, RECEIVED, lambda _line: None)
         await reference.save(database, 1_700_000_000)
+        await alarmed(database)
         store = CohortStore(database)
         facts = (
             RESULT_REQUIRED | E_RESULT | E_RESULT_CLEAN | DIGITISED,
@@ -241,3 +252,104 @@ async def test_a_database_that_is_not_migrated_is_fatal_and_one_that_is_new_is_n
         fresh = await frames.freshness()
         assert (fresh.complete_to, fresh.latest) == (None, None)
         assert len(await ask(database, RATES)) == len(DEFINITIONS)
+
+
+def pairs(rows: list[dict]) -> dict[str, tuple[int, int, int]]:
+    """Reported, clean and total by code or month."""
+    return {row.get("code") or row["month"]: (row["reported"], row["clean"], row["total"]) for row in rows}
+
+
+async def test_the_months_of_a_rate_add_up_to_it_for_the_country_a_body_and_a_unit(stored: Database) -> None:
+    assert pairs(await ask(stored, TREND)) == {"2023-10-01": (4, 2, 6)}
+    assert pairs(await ask(stored, TREND, body="H18")) == {"2023-10-01": (4, 2, 5)}
+    assert pairs(await ask(stored, TREND, unit="H18.02")) == {"2023-10-01": (2, 1, 3)}
+    assert await ask(stored, TREND, last="2023-10-01") == []
+
+
+async def test_each_system_has_its_own_rate_and_its_bodies(stored: Database) -> None:
+    assert pairs(await ask(stored, BY_SYSTEM)) == {
+        "civil_status": (1, 1, 1),
+        "criminal_records": (1, 0, 1),
+        "business": (0, 0, 1),
+        "land": (1, 1, 1),
+        "environment": (1, 0, 1),
+        "other": (0, 0, 1),
+    }
+    assert pairs(await ask(stored, BY_SYSTEM, body="G15")) == {"other": (0, 0, 1)}
+    assert pairs(await ask(stored, SYSTEM_BODIES, system="land")) == {"H18": (1, 1, 1)}
+    assert pairs(await ask(stored, SYSTEM_BODIES)) == pairs(await ask(stored, BODIES))
+
+
+async def test_a_connection_is_what_the_dossiers_show(stored: Database) -> None:
+    rows = {(row["code"], row["system_code"]): row for row in await ask(stored, CONNECTIONS)}
+    used = {key for key, row in rows.items() if row["connected"]}
+    assert used == {("H18", "business"), ("G15", "other")}
+    business = rows["H18", "business"]
+    assert (business["dossiers"], business["connected"]) == (1, 1)
+    assert business["connected_first"] == business["connected_latest"] == business["latest"] == "2023-10-02"
+    assert sum(row["dossiers"] for row in rows.values()) == 8
+
+
+async def test_units_with_results_that_are_input_papers_come_first(stored: Database) -> None:
+    rows = await ask(stored, INSPECTION)
+    assert [(row["code"], row["body_code"], row["found"]) for row in rows] == [
+        ("H18.02", "H18", 2),
+        ("H18.03", "H18", 2),
+    ]
+    assert pairs(rows)["H18.02"] == (2, 1, 3)
+    (second,) = await ask(stored, INSPECTION, limit=1, offset=1)
+    assert (second["code"], second["found"]) == ("H18.03", 2)
+
+
+async def test_open_alerts_are_told_with_what_fires_first(stored: Database) -> None:
+    rows = await ask(stored, ALERTS)
+    assert [(row["code"], row["state_name"]) for row in rows] == [("H18.02", "firing"), ("G15.01", "pending")]
+    assert await ask(stored, THERE) == [{"name": "alerts_now"}]
+
+
+async def test_the_backlog_is_told_by_due_day_and_every_open_dossier_is_in_one_bucket(
+    engine_url: str,
+) -> None:
+    today = days_of(mask_of(4, RECEIVED, 0, 0, 0), RECEIVED, 0, 0)[0]
+    mask = mask_of(4, RECEIVED, 0, RECEIVED, 0)
+    late = (120, 90, 31, 30, 8, 7, 1, 0, -1, -7, -8)
+    async with connect(engine_url, f"panels_{next(_names)}") as database:
+        await migrate.migrate(database, RECEIVED, lambda _line: None)
+        await reference.save(database, 1_700_000_000)
+        store = CohortStore(database)
+        await store.save_progress([Reached(0, version(1, 1, 0), RECEIVED, RECEIVED)])
+        key = cohort_of("H18.02", "H18.02-231002-0001")
+        cells = [TallyRow(key, Cell(0, 2, today - days), version(1, 1, 0), lanes(mask)) for days in late]
+        received = TallyRow(key, Cell(0, 0, today), version(1, 1, 0), 13 * lanes(mask))
+        await store.save_tallies([*cells, received])
+        for given in ({}, {"body": "H18"}, {"unit": "H18.02"}):
+            found = {row["age"]: row["dossiers"] for row in await ask(database, BACKLOG, **given)}
+            assert found == {
+                "overdue_90": 1,
+                "overdue_30": 2,
+                "overdue_7": 2,
+                "overdue": 2,
+                "today": 1,
+                "week": 2,
+                "later": 1,
+                "no_due": 2,
+            }
+            assert set(found) == set(AGES)
+
+
+@pytest.mark.parametrize("panel", [one for one in PANELS if "only" in one.parameters], ids=lambda one: one.id)
+async def test_whoever_is_limited_to_one_body_gets_the_rows_of_that_body_alone(
+    stored: Database, panel: Panel
+) -> None:
+    asked = {"unit": "H18.02"} if panel is DOSSIERS else {}
+    mine = await ask(stored, panel, only="G15", **asked)
+    for row in mine:
+        assert str(row.get("code", "G15")).startswith("G15") or panel is BY_SYSTEM
+        assert row.get("body_code", "G15") == "G15"
+    whole = {"trend": (0, 0, 1), "systems": (0, 0, 1)}
+    if panel.id in whole:
+        assert list(pairs(mine).values()) == [whole[panel.id]]
+    if panel is BACKLOG:
+        assert [row["dossiers"] for row in mine] == [1]
+    if panel in (INSPECTION, DOSSIERS):
+        assert mine == []

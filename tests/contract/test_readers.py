@@ -28,6 +28,7 @@ from rates.wire import E_RESULT, RESULT_REQUIRED
 from sinks import migrate, reads, reference
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
+from tests.support.alarmed import alarmed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -57,6 +58,7 @@ async def filled(database: Database, whose: str = "") -> Database:
     """A migrated database with the dossiers and dead letters of one body, or of all."""
     await migrate.migrate(database, NOW, lambda _line: None)
     await reference.save(database, NOW)
+    await alarmed(database, whose)
     register = Register.shipped()
     store = CohortStore(database)
     for at, (number, received) in enumerate(NUMBERS):

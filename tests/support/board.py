@@ -48,6 +48,27 @@ def told(worker: str, at: int, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def alarm(code: str, state: str) -> dict[str, Any]:
+    """An alert as the panel lists it."""
+    return {
+        "rule_id": "R1",
+        "level_name": "department",
+        "code": code,
+        "body_code": code[:3],
+        "state_name": state,
+        "severity_name": "warn",
+        "since_time": 1_696_100_000,
+        "value": 0.412,
+        "threshold": 0.7,
+        "numerator": 42,
+        "denominator": 102,
+        "reason_vi": "Thấp hơn chỉ tiêu",
+        "reason_en": "Below its target",
+        "complete": 1_696_127_400,
+        "silenced": 0,
+    }
+
+
 _PIPE = {"partitions": 12, "heard": 12, "expected": 12, "delay": 320, "slowest": 410, "canary": 0, "lag": 0}
 
 
@@ -66,6 +87,8 @@ class Board:
         self.missing_units = 2_756
         self.silent: dict[str, int] = {}
         self.disagreements = 0
+        self.parts: list[str] = []
+        self.alarms: list[dict[str, Any]] = []
         self.workers_told = [
             told("node-a:4711", self.complete + 595),
             told("node-b:4711", self.complete + 300, lag=None),
@@ -257,3 +280,87 @@ class Board:
         theirs = [code for code in codes if code.startswith("H18.")]
         others = [code for code in codes if not code.startswith("H18.")]
         return [{"code": code, "digitising": 5} for code in (*theirs, *others[self.missing_units :])]
+
+    def trend(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Twenty-one months, the first nine of them the year before; a unit has few dossiers in some."""
+        scale = 1 if values["unit"] else 10
+        months = [date(2022 + at // 12, at % 12 + 1, 1).isoformat() for at in range(21)]
+        return [
+            {
+                "month": month,
+                "reported": (9 + at) * scale,
+                "clean": (6 + at) * scale,
+                "total": (90 if at % 5 else 29) * scale,
+            }
+            for at, month in enumerate(months)
+            if self.version and values["first"] <= month <= values["last"]
+        ]
+
+    def backlog(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        scale = 1 if values["unit"] else 50
+        return [
+            {"age": age, "dossiers": dossiers * scale}
+            for age, dossiers in (
+                ("overdue_30", 7),
+                ("overdue", 12),
+                ("today", 1),
+                ("later", 30),
+                ("no_due", 4),
+            )
+            if self.version
+        ]
+
+    def systems(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"code": code, "reported": 90 + at, "clean": 70 + at, "total": 250 if at < 6 else 29}
+            for at, code in enumerate(SYSTEMS)
+            if self.version
+        ]
+
+    def system_bodies(self, query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [row for row in self.bodies(query, values) if values["only"] in ("", row["code"])]
+
+    def connections(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The first three bodies of each kind never used the population database, the fourth not lately."""
+        rows = []
+        for kind in ("ministry", "province"):
+            for at, code in enumerate(self.register.bodies(19_600, kind)):
+                used = 0 if at < 3 else 40
+                latest = "2023-03-01" if at == 3 else "2023-09-28"
+                rows += [
+                    {
+                        "code": code,
+                        "system_code": system,
+                        "dossiers": 120,
+                        "connected": used,
+                        "latest": "2023-09-29",
+                        "connected_first": "2023-01-04" if used else "1970-01-01",
+                        "connected_latest": latest if used else "1970-01-01",
+                    }
+                    for system in ("civil_status", "land")
+                ]
+        return [row for row in rows if self.version and values["only"] in ("", row["code"])]
+
+    def inspection(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = [
+            {
+                "code": f"H18.{number:02}",
+                "body_code": "H18",
+                "dossiers": 400 - number,
+                "reported": 300 - number,
+                "clean": 120,
+                "total": 380 - number,
+                "digitising": 400 - number if number == 2 else 100,
+                "connected": 30,
+                "results": 310 - number,
+                "found": 60,
+            }
+            for number in range(2, 62)
+        ]
+        return found[values["offset"] : values["offset"] + values["limit"]] if self.version else []
+
+    def alerts(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [row for row in self.alarms if values["only"] in ("", row["body_code"])]
+
+    def there(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"name": name} for name in self.parts]

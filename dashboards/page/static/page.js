@@ -47,7 +47,8 @@
     }
     if (from.nodeType !== Node.ELEMENT_NODE || "beat" in from.dataset) return;
     for (const { name } of [...from.attributes]) {
-      if (!to.hasAttribute(name)) from.removeAttribute(name);
+      const opened = name === "open" && from.nodeName === "DETAILS"; // by whoever reads
+      if (!to.hasAttribute(name) && !opened) from.removeAttribute(name);
     }
     for (const { name, value } of to.attributes) {
       const kept = name === "class" && from.classList.contains("moved") ? value + " moved" : value;
