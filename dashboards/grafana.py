@@ -441,9 +441,16 @@ def _link(shown: Panel, board: Board, lang: Lang) -> dict[str, object] | None:
     here = variables(board)
     for goal in BOARDS:
         there = variables(goal)
-        new = [name for name in ("body", "unit", "system") if name in there and name not in here]
-        if behind.id in goal.panels and len(new) == 1 and new[0] in behind.parameters:
-            kept = "".join(f"&${{{name}:queryparam}}" for name in here if name in there)
-            url = f"/d/{uid(goal, lang)}?${{__url_time_range}}{kept}&var-{new[0]}=${{__value.raw}}"
-            return {"title": _said((goal.title_vi, goal.title_en), lang), "url": url}
+        new = [name for name in there if name in behind.parameters and name not in shown.parameters]
+        if behind.id not in goal.panels or len(new) != 1:
+            continue
+        kept = [f"${{{name}:queryparam}}" for name in here if name in there and name not in new]
+        if "body" in there and "body" not in (*here, *new):
+            # A unit is chosen among those of its body.
+            if not any(column.name == "body_code" for column in shown.columns):
+                continue
+            kept.append("var-body=${__data.fields.body_code}")
+        asked = "&".join(("${__url_time_range}", *kept, f"var-{new[0]}=${{__value.raw}}"))
+        title = _said((goal.title_vi, goal.title_en), lang)
+        return {"title": title, "url": f"/d/{uid(goal, lang)}?{asked}"}
     return None
