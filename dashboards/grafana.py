@@ -60,6 +60,7 @@ _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "reason_code": {str(reason): name for reason, (name, _) in REASONS.items()},
 }
 """The words for what stands in a column."""
+_FLAGS: Final[Mapping[str, Words]] = {"0": ("Không", "No"), "1": ("Có", "Yes")}
 _OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies")
 """The panels whose `code` is a ministry's or province's."""
 _NONE: Final = "–"
@@ -374,7 +375,7 @@ def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict
         properties: dict[str, object] = dict(said)
         if name in OWN_UNITS:
             properties["unit"] = UNITS[OWN_UNITS[name]]
-        named = _named_values(shown, name)
+        named = _FLAGS if column.kind == "flag" else _named_values(shown, name)
         if named:
             options = {code: {"text": _said(words, lang)} for code, words in named.items()}
             properties["mappings"] = [{"type": "value", "options": options}]
