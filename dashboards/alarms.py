@@ -144,6 +144,8 @@ def provisioned(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
             {
                 **_shared(rule),
                 "labels": {name: value.replace("$", "$$") for name, value in rule.labels.items()},
+                "dashboardUid": _shared(rule)["annotations"]["__dashboardUid__"],
+                "panelId": panel_id(rule.panel),
             }
             for rule in rules
         ],
