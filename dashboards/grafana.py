@@ -22,8 +22,8 @@ from dashboards.page.words import REASONS, STATUSES, SYSTEM_NAMES, WORDS, Words
 from dashboards.panels import PANELS, Kind, Panel, Unit, names, panel
 from rates.definitions import DEFINITIONS, FORMS
 from rates.register import BODY_LEVELS, Register
-from rates.sheets import shipped
-from rates.targets import read_targets
+from rates.sheets import LAST_DAY, shipped
+from rates.targets import read_targets, target_on
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import dashboard as build
@@ -157,9 +157,14 @@ def _variable(name: str, lang: Lang) -> "build.QueryVariable | build.CustomVaria
         return _choice(name, {form: _title(form, lang) for form in FORMS}, lang)
     if name == "system":
         return _choice(name, {code: _said(words, lang) for code, words in SYSTEM_NAMES.items()}, lang)
-    if name in ("body", "unit"):
-        return _query(name, _BODIES[lang] if name == "body" else _UNITS[lang], lang)
-    return _query(name, _following(name), lang, hidden=True)
+    return _query(name, choices(name, lang), lang, hidden=name not in ("body", "unit"))
+
+
+def choices(name: str, lang: Lang) -> str:
+    """SQL for what a variable may be: value and text, or the one value that follows from what is chosen."""
+    if name == "body":
+        return _BODIES[lang]
+    return _UNITS[lang] if name == "unit" else _following(name)
 
 
 _BODIES: Final[Mapping[Lang, str]] = {
@@ -244,8 +249,15 @@ def _panel(shown: Panel, board: Board, lang: Lang, *, first: bool) -> Any:
         .title(_said((shown.question_vi, shown.question_en), lang))
         .description(_about(shown, lang))
         .datasource(common.DataSourceRef(SOURCE["type"], SOURCE["uid"]))
-        .with_target(_Query(raw(shown, variables(board))))
-        .transformations([model.DataTransformerConfig(step, options=how) for step, how in _steps(shown)])
+        .targets([_Query(sql, name) for name, sql in asked(shown, board).items()])
+        .transformations(
+            [
+                model.DataTransformerConfig(
+                    step, options=how, filter_val=model.MatcherConfig("byRefId", PANEL_QUERY)
+                )
+                for step, how in _steps(shown)
+            ]
+        )
         .unit(UNITS[shown.unit])
         .no_value(_NONE)
         .mappings(_nothing())
@@ -259,16 +271,42 @@ def _panel(shown: Panel, board: Board, lang: Lang, *, first: bool) -> Any:
     return made
 
 
+PANEL_QUERY: Final = "A"
+TARGET_QUERY: Final = "target"
+
+
+def asked(shown: Panel, board: Board) -> dict[str, str]:
+    """The queries of a panel on a board, by name: its own, and for a series the targets of the time."""
+    queries = {PANEL_QUERY: raw(shown, variables(board))}
+    if shown.shape == "series" and shown.target:
+        queries[TARGET_QUERY] = targets(shown.target, of_body="body" in variables(board))
+    return queries
+
+
+def targets(indicator: str, *, of_body: bool) -> str:
+    """SQL for the targets of the period, a line for each: of the body's level, or of provinces."""
+    first, last = (f"toDate({edge}, '{ZONE}')" for edge in ("$__fromTime", "$__toTime"))
+    level = "if(startsWith(${body:singlequote}, 'G'), 'ministry', 'province')" if of_body else "'province'"
+    ends = f"if(valid_to = '', {last}, toDateOrZero(valid_to))"
+    return (
+        f"SELECT toDateTime(arrayJoin([greatest(toDate(valid_from), {first}), least({ends}, {last})]), "
+        f"'{ZONE}') AS time, toFloat64(target) AS target FROM targets "
+        f"WHERE indicator = {quoted(indicator)} AND level = {level} AND toDate(valid_from) <= {last} "
+        f"AND (valid_to = '' OR toDateOrZero(valid_to) >= {first}) ORDER BY time"
+    )
+
+
 class _Query:
     """The ClickHouse plugin's query, which the SDK has no model of."""
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, name: str) -> None:
         self._sql = sql
+        self._name = name
 
     def build(self) -> "runtime.UnknownDataquery":
         from grafana_foundation_sdk.cog import runtime
 
-        return runtime.UnknownDataquery(query(self._sql))
+        return runtime.UnknownDataquery(query(self._sql, self._name))
 
 
 def query(sql: str, name: str = "A") -> dict[str, object]:
@@ -385,6 +423,10 @@ def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict
         yield name, properties
     for name in rates(shown):
         yield name, _rate(shown, name, lang)
+    if TARGET_QUERY in asked(shown, board):
+        dashed = {"fill": "dash", "dash": [10, 10]}
+        title = _said(("Chỉ tiêu", "Target"), lang)
+        yield "target", {"displayName": title, "unit": RATE, "custom.lineStyle": dashed}
 
 
 def _named_values(shown: Panel, column: str) -> Mapping[str, Words]:
@@ -412,26 +454,23 @@ def _rate(shown: Panel, name: str, lang: Lang) -> dict[str, object]:
         "max": 1,
     }
     goal = target(shown)
-    if goal is not None:
+    if goal is not None and shown.shape != "series":
         below, above = (MISSED, MET) if shown.direction != "down" else (MET, MISSED)
         steps = [{"color": below, "value": None}, {"color": above, "value": goal}]
         properties["thresholds"] = {"mode": "absolute", "steps": steps}
         properties["color"] = {"mode": "thresholds"}
-        if shown.shape == "series":
-            properties["custom.thresholdsStyle"] = {"mode": "dashed"}
-        elif shown.shape != "value":
+        if shown.shape != "value":
             properties["custom.cellOptions"] = {"type": "color-text"}
     return properties
 
 
 def target(shown: Panel) -> float | None:
-    """The province's newest target of a panel's indicator, as a share of 1; None for a panel without one."""
-    listed = [
-        one
-        for one in read_targets(shipped() / "targets.csv")
-        if (one.level, one.indicator) == ("province", shown.target)
-    ]
-    return max(listed, key=lambda one: one.valid_from).target if listed else None
+    """The province's target of a panel's indicator that has no end, as a share of 1; None without one.
+
+    Thresholds cannot follow the period that is shown, so a target that has ended judges nothing.
+    """
+    found = target_on(read_targets(shipped() / "targets.csv"), "province", shown.target, LAST_DAY)
+    return found.target if found else None
 
 
 def _link(shown: Panel, board: Board, lang: Lang) -> dict[str, object] | None:
