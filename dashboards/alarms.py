@@ -17,8 +17,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from dashboards.boards import BOARDS
-from dashboards.grafana import FOLDERS, SOURCE, panel_id, query, text, uid
+from dashboards.grafana import text
 from dashboards.macros import ZONE
+from dashboards.plugin import FOLDERS, SOURCE, folder, panel_id, query, uid
 from rates.calendar import Calendar
 
 GROUP: Final = "motcua"
@@ -30,11 +31,6 @@ PROVISIONED: Final = "infra/grafana/provisioning/alerting"
 """Where Grafana's container finds them, below the repository."""
 LATE: Final = 900
 """Seconds: the pipe is late when figures are not complete to so long ago."""
-
-
-def folder(lang: str) -> str:
-    """The uid of a language's folder."""
-    return f"motcua-{lang}"
 
 
 class Rule(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from dashboards import alarms, grafana, macros, readers
+from dashboards import alarms, grafana, macros, plugin, readers
 from dashboards.boards import BOARDS
 from dashboards.panels import names, panel
 from producers import senders
@@ -124,7 +124,7 @@ def test_grafana_answers_what_the_page_answers(up: Up, identifier: str) -> None:
     shown = panel(identifier)
     chosen = names(DEFINITIONS[0], "reported")
     text = macros.expand(macros.raw(shown, macros.variables(BOARDS[0])), chosen, BEGINS, ENDS)
-    query = {"from": f"{BEGINS * 1000}", "to": f"{ENDS * 1000}", "queries": [grafana.query(text)]}
+    query = {"from": f"{BEGINS * 1000}", "to": f"{ENDS * 1000}", "queries": [plugin.query(text)]}
     (frame,) = up.grafana("/api/ds/query", query)["results"]["A"]["frames"]
     (page,) = up.page(f"/api/panels/{identifier}?from=2023-01-01&to=2023-09-30")["frames"]
     assert frame["data"]["values"] == page["data"]["values"]

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from dashboards import grafana, macros
+from dashboards import choices, macros, visuals
 from dashboards.boards import BOARDS, Board
 from dashboards.panels import DEFAULTS, Panel, names, panel
 from rates.definitions import DEFINITIONS, FORMS
@@ -62,12 +62,12 @@ async def test_the_targets_line_is_that_of_the_bodys_level_in_the_period(
     last: str,
     line: list[tuple[str, float]],
 ) -> None:
-    text = macros.expand(grafana.targets("e_result", of_body=True), {"body": body}, local(first), local(last))
+    text = macros.expand(visuals.targets("e_result", of_body=True), {"body": body}, local(first), local(last))
     rows = await stored.rows(text)
     at_home = timedelta(hours=7)
     assert [((row["time"] + at_home).date().isoformat(), row["target"]) for row in rows] == line
     if body == "H18":
-        national = macros.expand(grafana.targets("e_result", of_body=False), {}, local(first), local(last))
+        national = macros.expand(visuals.targets("e_result", of_body=False), {}, local(first), local(last))
         assert await stored.rows(national) == rows
 
 
@@ -81,7 +81,7 @@ async def test_bodies_and_units_are_chosen_by_name_and_give_their_codes(
     stored: Database,  # noqa: F811
     lang: str,
 ) -> None:
-    (bodies, units) = (grafana.choices(name, lang) for name in ("body", "unit"))  # type: ignore[arg-type]
+    (bodies, units) = (choices.choices(name, lang) for name in ("body", "unit"))  # type: ignore[arg-type]
     found = {row["code"]: row["name"] for row in await stored.rows(bodies)}
     assert found["H18"].endswith("(H18)")
     assert {"H18", "G15"} <= set(found)
@@ -97,7 +97,7 @@ async def test_what_follows_from_a_definition_is_what_stands_for_it_on_the_page(
 ) -> None:
     for definition in DEFINITIONS:
         for name, stands in names(definition, form).items():  # type: ignore[arg-type]
-            text = grafana.choices(name, "en")
+            text = choices.choices(name, "en")
             chosen = {"definition": definition.id, "form": form}
             (row,) = await stored.rows(macros.expand(text, chosen, 0, 1))
             assert row == {"value": stands}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import alarms, checks, grafana, macros
+from dashboards import alarms, checks, grafana, macros, plugin
 from dashboards.boards import BOARDS
 from dashboards.columns import COLUMNS
 from dashboards.page.asked import LANGS
@@ -61,7 +61,7 @@ def test_an_exported_board_shows_its_panels_with_the_pages_sql(path: str) -> Non
     board = next(one for one in BOARDS if one.id == name)
     shown = {one["id"]: one for one in DASHBOARDS[path]["panels"]}
     for identifier in board.panels:
-        one = shown[grafana.panel_id(identifier)]
+        one = shown[plugin.panel_id(identifier)]
         known = panel(identifier)
         assert one["title"] == (known.question_vi if lang == "vi" else known.question_en)
         assert one["targets"][0]["rawSql"] == macros.raw(known, macros.variables(board))
@@ -84,7 +84,7 @@ def test_a_panel_with_a_numerator_and_a_total_says_its_rate_and_one_of_days_is_a
 
 
 def test_numbers_of_panels_differ() -> None:
-    assert len({grafana.panel_id(one.id) for one in PANELS}) == len(PANELS)
+    assert len({plugin.panel_id(one.id) for one in PANELS}) == len(PANELS)
 
 
 def wrong(change: object) -> list[str]:
