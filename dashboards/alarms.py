@@ -3,8 +3,8 @@
 What lags, by how much and since when is decided once, by the monitor, and stands in the view `alerts_now`
 (thresholds, waiting, hysteresis, too few dossiers). A rule of Grafana makes an alert of each row, so it waits
 for nothing and compares with nothing else. Every subject is in every answer, firing or not: one left out
-would count as a missing series, not as recovered. Only those of which figures are stale are left out, and
-kept as they were for a day; a rule of its own tells of that.
+would count as a missing series, not as recovered. What fires keeps firing there while figures are stale; a
+rule of its own tells of that.
 
 An answer has text columns, the labels, and exactly one number: anything else Grafana refuses as a long table.
 In provisioning files Grafana expands `$NAME` in labels and contact points, and in annotations `${NAME}`.
@@ -17,8 +17,9 @@ from typing import Any, Final
 from msgspec import Struct
 
 from dashboards.boards import BOARDS
-from dashboards.grafana import FOLDERS, SOURCE, panel_id, query, text, uid
+from dashboards.grafana import text
 from dashboards.macros import ZONE
+from dashboards.plugin import FOLDERS, SOURCE, folder, panel_id, query, uid
 from rates.calendar import Calendar
 
 GROUP: Final = "motcua"
@@ -28,15 +29,8 @@ RECEIVER: Final = "motcua"
 FREE_DAYS: Final = "motcua-non-working-days"
 PROVISIONED: Final = "infra/grafana/provisioning/alerting"
 """Where Grafana's container finds them, below the repository."""
-_KEPT: Final = 24 * 3600 // EVERY
-"""For so many evaluations an alert stays whose row is missing."""
 LATE: Final = 900
 """Seconds: the pipe is late when figures are not complete to so long ago."""
-
-
-def folder(lang: str) -> str:
-    """The uid of a language's folder."""
-    return f"motcua-{lang}"
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -65,7 +59,7 @@ class Rule(Struct, frozen=True, kw_only=True):
         return f"SELECT {texts}toFloat64({self.number}) AS value FROM {self.rows}"
 
 
-_FIRES: Final = "state = 'firing' AND toUInt32(silenced_until) <= toUInt32(now())"
+_FIRES: Final = "state = 'firing' AND ifNull(toUInt32(silenced_until), 0) <= toUInt32(now())"
 _TELLS: Final = "{{ $labels.rule }}: {{ $labels.subject }} ({{ $labels.severity }})"
 
 
@@ -75,7 +69,7 @@ def _of(level: str, title: str) -> Rule:
         title=title,
         texts=("rule", "subject", "body", "severity"),
         number=_FIRES,
-        rows=f"alerts_now WHERE level = '{level}' AND state != 'stale' ORDER BY rule, subject",
+        rows=f"alerts_now WHERE level = '{level}' ORDER BY rule, subject",
         summary=_TELLS,
         board="overview",
         panel="bodies",
@@ -92,7 +86,7 @@ RULES: Final = (
         title="Có đơn vị cần chú ý · Units need attention",
         texts=("body",),
         number=f"sum({_FIRES})",
-        rows="alerts_now WHERE level = 'unit' AND state != 'stale' GROUP BY body ORDER BY body",
+        rows="alerts_now WHERE level = 'unit' GROUP BY body ORDER BY body",
         summary='{{ $labels.body }}: {{ printf "%.0f" $values.A.Value }} alerts about units',
         board="province",
         panel="units",
@@ -146,7 +140,8 @@ def provisioned(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
             {
                 **_shared(rule),
                 "labels": {name: value.replace("$", "$$") for name, value in rule.labels.items()},
-                "missing_series_evals_to_resolve": _KEPT,
+                "dashboardUid": _shared(rule)["annotations"]["__dashboardUid__"],
+                "panelId": panel_id(rule.panel),
             }
             for rule in rules
         ],
@@ -163,7 +158,6 @@ def pushed(rules: Sequence[Rule] = RULES) -> dict[str, Any]:
             {
                 **_shared(rule),
                 "labels": dict(rule.labels),
-                "missingSeriesEvalsToResolve": _KEPT,
                 "orgID": 1,
                 "folderUID": folder("vi"),
                 "ruleGroup": GROUP,

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from dashboards import alarms, grafana, macros
+from dashboards import alarms, grafana, macros, plugin
 
-_KNOWN_UNITS: Final = {*grafana.UNITS.values(), grafana.RATE, grafana.TIME}
+_KNOWN_UNITS: Final = {*plugin.UNITS.values(), plugin.RATE, plugin.TIME}
 _ANY: Final = "x"
 
 
@@ -39,14 +39,14 @@ def _panel(panel: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[str]:
         if not panel.get(needed):
             yield f"no {needed}"
     for of in (panel, *panel.get("targets", [])):
-        if of.get("datasource") != grafana.SOURCE:
-            yield f"another data source than {grafana.SOURCE['uid']}"
+        if of.get("datasource") != plugin.SOURCE:
+            yield f"another data source than {plugin.SOURCE['uid']}"
     config = panel.get("fieldConfig", {})
     for settings in (
         config.get("defaults", {}),
         *({p["id"]: p.get("value") for p in one["properties"]} for one in config.get("overrides", [])),
     ):
-        if settings.get("unit", grafana.RATE) not in _KNOWN_UNITS:
+        if settings.get("unit", plugin.RATE) not in _KNOWN_UNITS:
             yield f"unit {settings['unit']!r} is none of this program's"
         if "thresholds" in settings and not _rising(settings["thresholds"].get("steps", [])):
             yield "thresholds do not rise from nothing"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from dashboards.page.words import Words
+from dashboards.page.asked import LANGS, Lang
+from dashboards.page.words import WORDS, Words
 from dashboards.panels import Unit
 
 COLUMNS: Final[Mapping[str, Words]] = {
@@ -112,3 +113,12 @@ OWN_UNITS: Final[Mapping[str, Unit]] = {
     "status": "points",
 }
 """The columns whose unit is not their panel's."""
+
+
+def said(words: Words, lang: Lang) -> str:
+    return words[LANGS.index(lang)]
+
+
+def title(name: str, lang: Lang) -> str:
+    """What heads a column, or stands beside a variable."""
+    return said(COLUMNS[name] if name in COLUMNS else WORDS[name], lang)

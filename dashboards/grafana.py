@@ -2,76 +2,23 @@
 
 The output is the same for the same panels: ids and uids are fixed, keys are sorted. It is committed under
 `dashboards/generated`, so only who changes panels needs the foundation SDK, a development dependency.
-
-Queries are tables; what Grafana needs beside the page's columns (a rate, a time in milliseconds) is made by
-its transformations, never by another SQL. Thresholds colour a rate only where a panel names a target.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
-from zlib import crc32
+from typing import Any, Final
 
 from dashboards.boards import BOARDS, Board
-from dashboards.columns import COLUMNS, OWN_UNITS
-from dashboards.macros import NAMED, ZONE, quoted, raw, variables
+from dashboards.choices import variable, with_following
+from dashboards.columns import said
+from dashboards.macros import ZONE
 from dashboards.page.asked import LANGS, Lang
-from dashboards.page.words import REASONS, STATUSES, SYSTEM_NAMES, WORDS, Words
-from dashboards.panels import PANELS, Kind, Panel, Unit, names, panel
-from rates.definitions import DEFINITIONS, FORMS
-from rates.register import BODY_LEVELS, Register
-from rates.sheets import shipped
-from rates.targets import read_targets
-
-if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import dashboard as build
-    from grafana_foundation_sdk.cog import runtime
-    from grafana_foundation_sdk.models import dashboard as model
+from dashboards.panels import panel
+from dashboards.plugin import uid
+from dashboards.visuals import visual
 
 SDK: Final = "0.0.21"
-SOURCE: Final = {"type": "grafana-clickhouse-datasource", "uid": "motcua-clickhouse"}
-FOLDERS: Final[Mapping[Lang, str]] = {"vi": "Một cửa", "en": "One-stop shops"}
 GENERATED: Final = "generated"
-
-UNITS: Final[Mapping[Unit, str]] = {
-    "": "locale",
-    "count": "locale",
-    "seconds": "s",
-    "milliseconds": "ms",
-    "bytes": "bytes",
-    "points": "none",
-}
-"""Grafana's unit for that of a panel; `locale` groups thousands."""
-RATE: Final = "percentunit"
-TIME: Final = "dateTimeAsIso"
-MET: Final = "semi-dark-blue"
-MISSED: Final = "semi-dark-orange"
-"""Colours that also those tell apart who do not tell red from green."""
-
-_WIDTH: Final = 24
-_HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
-_NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
-    "status": {str(code): words for code, words in STATUSES.items()},
-    "system": SYSTEM_NAMES,
-    "system_code": SYSTEM_NAMES,
-    "definition": {one.id: (one.name_vi, one.name_en) for one in DEFINITIONS},
-    "reason_code": {str(reason): name for reason, (name, _) in REASONS.items()},
-}
-"""The words for what stands in a column."""
-_OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies")
-"""The panels whose `code` is a ministry's or province's."""
-_NONE: Final = "–"
-
-
-def uid(board: Board, lang: Lang) -> str:
-    return f"motcua-{board.id}-{lang}"
-
-
-def panel_id(identifier: str) -> int:
-    """A panel's number in every dashboard: links to it survive whatever is put beside it."""
-    return crc32(identifier.encode()) % 1_000_000 + 1
 
 
 def generated() -> dict[str, str]:
@@ -100,7 +47,7 @@ def dashboard(board: Board, lang: Lang) -> dict[str, Any]:
     from grafana_foundation_sdk.models import dashboard as model
 
     made = (
-        build.Dashboard(_said((board.title_vi, board.title_en), lang))
+        build.Dashboard(said((board.title_vi, board.title_en), lang))
         .uid(uid(board, lang))
         .tags(["motcua", f"motcua-{lang}"])
         .timezone(ZONE)
@@ -108,9 +55,9 @@ def dashboard(board: Board, lang: Lang) -> dict[str, Any]:
         .time("now-90d", "now")
         .refresh("1m")
         .readonly()
-        .variables([_variable(name, lang) for name in _with_following(board)])
+        .variables([variable(name, lang) for name in with_following(board)])
         .link(
-            build.DashboardLink(_said(("Các bảng", "Boards"), lang))
+            build.DashboardLink(said(("Các bảng", "Boards"), lang))
             .type(model.DashboardLinkType.DASHBOARDS)
             .tags([f"motcua-{lang}"])
             .as_dropdown(True)
@@ -119,331 +66,6 @@ def dashboard(board: Board, lang: Lang) -> dict[str, Any]:
         )
     )
     for at, identifier in enumerate(dict.fromkeys(("freshness", *board.panels))):
-        made = made.with_panel(_panel(panel(identifier), board, lang, first=not at))
+        made = made.with_panel(visual(panel(identifier), board, lang, first=not at))
     found: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(made.build()))
     return found
-
-
-def _said(words: Words, lang: Lang) -> str:
-    return words[LANGS.index(lang)]
-
-
-def _title(name: str, lang: Lang) -> str:
-    return _said(COLUMNS[name] if name in COLUMNS else WORDS[name], lang)
-
-
-# Variables
-
-
-def _with_following(board: Board) -> Iterator[str]:
-    """A board's variables, and those that follow from them."""
-    chosen = variables(board)
-    text = "".join(raw(panel(identifier), chosen) for identifier in board.panels)
-    for name in chosen:
-        yield name
-        if name == "definition":
-            follow = (one for one in NAMED if one not in ("definition", "numerator"))
-            yield from (one for one in follow if f"${{{one}:raw}}" in text)
-        if name == "form":
-            yield "numerator"
-
-
-def _variable(name: str, lang: Lang) -> "build.QueryVariable | build.CustomVariable":
-    if name == "definition":
-        titles = {one.id: f"{one.id}: {_said((one.name_vi, one.name_en), lang)}" for one in DEFINITIONS}
-        return _choice(name, titles, lang)
-    if name == "form":
-        return _choice(name, {form: _title(form, lang) for form in FORMS}, lang)
-    if name == "system":
-        return _choice(name, {code: _said(words, lang) for code, words in SYSTEM_NAMES.items()}, lang)
-    if name in ("body", "unit"):
-        return _query(name, _BODIES[lang] if name == "body" else _UNITS[lang], lang)
-    return _query(name, _following(name), lang, hidden=True)
-
-
-_BODIES: Final[Mapping[Lang, str]] = {
-    lang: (
-        f"SELECT code, argMax(name_{lang}, valid_from) || ' (' || code || ')' AS name FROM units "
-        "WHERE level IN ('ministry', 'province') GROUP BY code ORDER BY code"
-    )
-    for lang in LANGS
-}
-_UNITS: Final[Mapping[Lang, str]] = {
-    lang: (
-        "SELECT code, if(known = '', code, known || ' (' || code || ')') AS name FROM ("
-        "SELECT toString(e.unit) AS code, any(u.name) AS known FROM unit_ends AS e LEFT JOIN "
-        f"(SELECT code, argMax(name_{lang}, valid_from) AS name FROM units GROUP BY code) AS u "
-        "ON u.code = toString(e.unit) WHERE e.body = ${body:singlequote} GROUP BY e.unit) ORDER BY code"
-    )
-    for lang in LANGS
-}
-
-
-def _following(name: str) -> str:
-    """SQL for what stands for a name of `NAMED` under the definition and the form that are chosen."""
-    if name == "numerator":
-        pairs = [(f"{one.id} {form}", names(one, form)[name]) for one in DEFINITIONS for form in FORMS]
-        of = "concat(${definition:singlequote}, ' ', ${form:singlequote})"
-    else:
-        pairs = [(one.id, names(one, "reported")[name]) for one in DEFINITIONS]
-        of = "${definition:singlequote}"
-    keys, values = (", ".join(quoted(one) for one in side) for side in zip(*pairs, strict=True))
-    return f"SELECT transform({of}, [{keys}], [{values}], '') AS value"
-
-
-def _choice(name: str, options: Mapping[str, str], lang: Lang) -> "build.CustomVariable":
-    from grafana_foundation_sdk.builders import dashboard as build
-    from grafana_foundation_sdk.models import dashboard as model
-
-    listed = [
-        model.VariableOption(selected=not at, text=text, value=value)
-        for at, (value, text) in enumerate(options.items())
-    ]
-    # A comma parts options and " : " a text from its value.
-    plain = ", ".join(f"{text.replace(',', chr(92) + ',')} : {value}" for value, text in options.items())
-    return (
-        build.CustomVariable(name)
-        .label(_title(name, lang))
-        .values(plain)
-        .options(listed)
-        .current(listed[0])
-        .allow_custom_value(False)
-    )
-
-
-def _query(name: str, sql: str, lang: Lang, *, hidden: bool = False) -> "build.QueryVariable":
-    from grafana_foundation_sdk.builders import dashboard as build
-    from grafana_foundation_sdk.models import common
-    from grafana_foundation_sdk.models import dashboard as model
-
-    hide = model.VariableHide.HIDE_VARIABLE if hidden else model.VariableHide.DONT_HIDE
-    return (
-        build.QueryVariable(name)
-        .label(name if hidden else _title(name, lang))
-        .datasource(common.DataSourceRef(SOURCE["type"], SOURCE["uid"]))
-        .query(query(sql, name))
-        .refresh(model.VariableRefresh.ON_DASHBOARD_LOAD)
-        .hide(hide)
-        .allow_custom_value(False)
-    )
-
-
-# Panels
-
-
-def _panel(shown: Panel, board: Board, lang: Lang, *, first: bool) -> Any:
-    """A panel's builder. `Any`: the SDK's builders of panels share no type."""
-    from grafana_foundation_sdk.models import common
-    from grafana_foundation_sdk.models import dashboard as model
-
-    width = _WIDTH if first or shown.shape == "table" else _WIDTH // 2
-    made = (
-        _visual(shown)
-        .id(panel_id(shown.id))
-        .title(_said((shown.question_vi, shown.question_en), lang))
-        .description(_about(shown, lang))
-        .datasource(common.DataSourceRef(SOURCE["type"], SOURCE["uid"]))
-        .with_target(_Query(raw(shown, variables(board))))
-        .transformations([model.DataTransformerConfig(step, options=how) for step, how in _steps(shown)])
-        .unit(UNITS[shown.unit])
-        .no_value(_NONE)
-        .mappings(_nothing())
-        .height(_HEIGHT[shown.shape])
-        .span(width)
-    )
-    for name, properties in _columns(shown, board, lang):
-        made = made.override_by_name(
-            name, [model.DynamicConfigValue(key, value) for key, value in properties.items()]
-        )
-    return made
-
-
-class _Query:
-    """The ClickHouse plugin's query, which the SDK has no model of."""
-
-    def __init__(self, sql: str) -> None:
-        self._sql = sql
-
-    def build(self) -> "runtime.UnknownDataquery":
-        from grafana_foundation_sdk.cog import runtime
-
-        return runtime.UnknownDataquery(query(self._sql))
-
-
-def query(sql: str, name: str = "A") -> dict[str, object]:
-    """A query of the plugin whose answer is a table. `name` tells queries of one panel apart."""
-    return {"refId": name, "datasource": SOURCE, "editorType": "sql", "format": 1, "rawSql": sql}
-
-
-def _visual(shown: Panel) -> Any:
-    from grafana_foundation_sdk.builders import common, stat, table, timeseries
-    from grafana_foundation_sdk.models.common import BigValueGraphMode, BigValueTextMode
-
-    if shown.shape == "value":
-        return (
-            stat.Panel()
-            .graph_mode(BigValueGraphMode.NONE)
-            .text_mode(BigValueTextMode.VALUE_AND_NAME)
-            .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
-        )
-    if shown.shape == "series":
-        return timeseries.Panel().span_nulls(False)
-    return table.Panel().filterable(False)
-
-
-def _about(shown: Panel, lang: Lang) -> str:
-    """What is asked in the other language, and how small numbers are to be read."""
-    other = _said((shown.question_en, shown.question_vi), lang)
-    if not shown.least:
-        return other
-    few = (
-        f"Tỷ lệ trên ít hơn {shown.least} hồ sơ chưa nói lên điều gì.",
-        f"A rate on fewer than {shown.least} dossiers says nothing yet.",
-    )
-    return f"{other}\n\n{_said(few, lang)}"
-
-
-def rates(shown: Panel) -> dict[str, tuple[str, str]]:
-    """The rates of a panel's rows: name → its columns. Where the clean count is beside, its rate is, too."""
-    if not shown.ratio:
-        return {}
-    numerator, denominator = shown.ratio
-    clean = any(column.name == "clean" for column in shown.columns) and numerator == "reported"
-    return {"rate": shown.ratio} | ({"rate_clean": ("clean", denominator)} if clean else {})
-
-
-def _of_kind(shown: Panel, kind: Kind) -> list[str]:
-    return [column.name for column in shown.columns if column.kind == kind]
-
-
-def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
-    """The transformations: rates, times in Grafana's milliseconds, and of a series what is no line."""
-    times = {name: f"{name}_at" for name in _of_kind(shown, "time")}
-    for name, (numerator, denominator) in rates(shown).items():
-        yield "calculateField", _calculated(name, numerator, "/", {"matcher": _named(denominator)})
-    for name, alias in times.items():
-        yield "calculateField", _calculated(alias, name, "*", {"fixed": "1000"})
-    days = _of_kind(shown, "day")
-    if shown.shape == "series" and days:
-        conversion = {"targetField": days[0], "destinationType": "time", "dateFormat": "YYYY-MM-DD"}
-        yield "convertFieldType", {"fields": {}, "conversions": [conversion]}
-    hidden = list(times)
-    if shown.shape == "series" and rates(shown):
-        hidden += _of_kind(shown, "count")
-    order = [*(times.get(column.name, column.name) for column in shown.columns), *rates(shown)]
-    yield (
-        "organize",
-        {
-            "excludeByName": dict.fromkeys(hidden, True),
-            "indexByName": {name: at for at, name in enumerate(order)},
-            "renameByName": {},
-        },
-    )
-
-
-def _named(name: str) -> dict[str, object]:
-    return {"id": "byName", "options": name}
-
-
-def _calculated(alias: str, left: str, operator: str, right: dict[str, object]) -> dict[str, object]:
-    return {
-        "mode": "binary",
-        "alias": alias,
-        "binary": {"left": {"matcher": _named(left)}, "operator": operator, "right": right},
-        "replaceFields": False,
-    }
-
-
-def _nothing() -> "list[model.ValueMapping]":
-    """0/0 and what is not known are shown as nothing, never as zero."""
-    from grafana_foundation_sdk.models import dashboard as model
-
-    of = model.SpecialValueMatch.NULL_AND_NAN
-    shown = model.DashboardSpecialValueMapOptions(of, model.ValueMappingResult(text=_NONE))
-    return [model.SpecialValueMap(shown)]
-
-
-def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict[str, object]]]:
-    """What is said of each column: its title, its unit, the words for its values, where it leads."""
-    for column in shown.columns:
-        name, said = column.name, {"displayName": _title(column.name, lang)}
-        if column.kind == "time":
-            mapping = {"type": "value", "options": {"0": {"text": _NONE}}}
-            yield f"{name}_at", {**said, "unit": TIME, "mappings": [mapping]}
-            continue
-        properties: dict[str, object] = dict(said)
-        if name in OWN_UNITS:
-            properties["unit"] = UNITS[OWN_UNITS[name]]
-        named = _named_values(shown, name)
-        if named:
-            options = {code: {"text": _said(words, lang)} for code, words in named.items()}
-            properties["mappings"] = [{"type": "value", "options": options}]
-        link = _link(shown, board, lang) if name == "code" else None
-        if link:
-            properties["links"] = [link]
-        yield name, properties
-    for name in rates(shown):
-        yield name, _rate(shown, name, lang)
-
-
-def _named_values(shown: Panel, column: str) -> Mapping[str, Words]:
-    if column == "body_code" or (column == "code" and shown.id in _OF_BODIES):
-        return _body_names()
-    if column == "code" and shown.id == "systems":
-        return SYSTEM_NAMES
-    return _NAMED_VALUES.get(column, {})
-
-
-@cache
-def _body_names() -> dict[str, Words]:
-    """The newest names of ministries and provinces, also of those that ended, after their codes."""
-    rows = sorted(Register.shipped().units, key=lambda row: row.valid_from)
-    names = {row.code: row for row in rows if row.level in BODY_LEVELS}
-    return {code: (f"{code} {row.name_vi}", f"{code} {row.name_en}") for code, row in names.items()}
-
-
-def _rate(shown: Panel, name: str, lang: Lang) -> dict[str, object]:
-    properties: dict[str, object] = {
-        "displayName": _title(name, lang),
-        "unit": RATE,
-        "decimals": 2,
-        "min": 0,
-        "max": 1,
-    }
-    goal = target(shown)
-    if goal is not None:
-        below, above = (MISSED, MET) if shown.direction != "down" else (MET, MISSED)
-        steps = [{"color": below, "value": None}, {"color": above, "value": goal}]
-        properties["thresholds"] = {"mode": "absolute", "steps": steps}
-        properties["color"] = {"mode": "thresholds"}
-        if shown.shape == "series":
-            properties["custom.thresholdsStyle"] = {"mode": "dashed"}
-        elif shown.shape != "value":
-            properties["custom.cellOptions"] = {"type": "color-text"}
-    return properties
-
-
-def target(shown: Panel) -> float | None:
-    """The province's newest target of a panel's indicator, as a share of 1; None for a panel without one."""
-    listed = [
-        one
-        for one in read_targets(shipped() / "targets.csv")
-        if (one.level, one.indicator) == ("province", shown.target)
-    ]
-    return max(listed, key=lambda one: one.valid_from).target if listed else None
-
-
-def _link(shown: Panel, board: Board, lang: Lang) -> dict[str, object] | None:
-    """From a row to the board that shows what is behind it: its key becomes that board's variable."""
-    behind = next((one for one in PANELS if one.id == shown.drill), None)
-    if behind is None:
-        return None
-    here = variables(board)
-    for goal in BOARDS:
-        there = variables(goal)
-        new = [name for name in ("body", "unit", "system") if name in there and name not in here]
-        if behind.id in goal.panels and len(new) == 1 and new[0] in behind.parameters:
-            kept = "".join(f"&${{{name}:queryparam}}" for name in here if name in there)
-            url = f"/d/{uid(goal, lang)}?${{__url_time_range}}{kept}&var-{new[0]}=${{__value.raw}}"
-            return {"title": _said((goal.title_vi, goal.title_en), lang), "url": url}
-    return None

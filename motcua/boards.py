@@ -69,15 +69,15 @@ def _write(path: Path, text: str) -> str:
 @boards.command()
 def push(as_json: Json = False) -> None:
     """Send dashboards and alert rules to the Grafana of `grafana`; exit 1 unless it then holds them all."""
-    from dashboards import alarms, grafana
+    from dashboards import alarms, plugin
 
     with _gateway(settings()) as gateway:
-        if not gateway.has_source(grafana.SOURCE["uid"]):
-            say(f"grafana has no data source {grafana.SOURCE['uid']}. Next: see infra/grafana/provisioning")
-        for lang, title in grafana.FOLDERS.items():
-            gateway.put_folder(alarms.folder(lang), title)
+        if not gateway.has_source(plugin.SOURCE["uid"]):
+            say(f"grafana has no data source {plugin.SOURCE['uid']}. Next: see infra/grafana/provisioning")
+        for lang, title in plugin.FOLDERS.items():
+            gateway.put_folder(plugin.folder(lang), title)
         for path, document in _documents():
-            gateway.put_dashboard(alarms.folder(path[:2]), document)
+            gateway.put_dashboard(plugin.folder(path[:2]), document)
         gateway.put_rules(alarms.pushed())
         parts = list(_compared(gateway))
     _print(parts, as_json)
@@ -125,10 +125,10 @@ async def _unfit(database: "Database") -> list[str]:
 
 def _compared(gateway: "Gateway") -> Iterator[Part]:
     """How what a Grafana holds compares with what was made."""
-    from dashboards import alarms, grafana
+    from dashboards import alarms, plugin
     from dashboards.gateway import holds
 
-    uid = grafana.SOURCE["uid"]
+    uid = plugin.SOURCE["uid"]
     yield Part(f"data source {uid}", "same" if gateway.has_source(uid) else "missing")
     for _, document in _documents():
         found = gateway.dashboard(document["uid"])

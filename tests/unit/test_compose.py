@@ -1,5 +1,6 @@
 """What runs in containers names only what is there: files, commands, settings. Nothing is open by itself."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any, Final
 import pytest
 from typer.main import get_command
 
-from dashboards import alarms, grafana
+from dashboards import alarms, plugin
 from dashboards.page.asked import LANGS
 from infra.local import broker_settings
 from motcua.cli import app
@@ -52,7 +53,7 @@ def test_compose_itself_accepts_the_file() -> None:
     given = dict.fromkeys(asked_for(), "a")
     checked = subprocess.run(
         [docker, "compose", "-f", str(ROOT / "docker-compose.yml"), "config", "--quiet"],
-        env={"PATH": "/usr/bin:/bin", **given},
+        env={**os.environ, **given},
         capture_output=True,
         text=True,
     )
@@ -109,8 +110,9 @@ def test_a_parts_settings_are_ones_that_it_starts_with(name: str) -> None:
 
 def test_what_is_published_is_published_on_loopback() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) == 5
+    assert len(ports) == 4
     assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert "ports" not in SERVICES["kafka"]
 
 
 def asked_for() -> set[str]:
@@ -177,7 +179,7 @@ def provisioned(kind: str) -> dict[str, Any]:
 
 def test_the_data_source_is_the_one_that_dashboards_and_rules_name() -> None:
     (source,) = provisioned("datasources")["datasources"]
-    assert {"type": source["type"], "uid": source["uid"]} == grafana.SOURCE
+    assert {"type": source["type"], "uid": source["uid"]} == plugin.SOURCE
     address = (source["jsonData"]["host"], source["jsonData"]["port"])
     assert address == ("clickhouse", 8123)
     assert source["jsonData"]["defaultDatabase"] == Settings.model_fields["database"].default
@@ -189,11 +191,11 @@ def test_dashboards_are_read_from_where_they_are_mounted() -> None:
     mounts = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
     within = {there: here for here, there in mounts.items()}
     providers = provisioned("dashboards")["providers"]
-    assert {one["folder"] for one in providers} == set(grafana.FOLDERS.values())
+    assert {one["folder"] for one in providers} == set(plugin.FOLDERS.values())
     for one, lang in zip(providers, LANGS, strict=True):
         folder = Path(one["options"]["path"])
         assert (ROOT / within[str(folder.parent)] / folder.name / "overview.json").is_file()
-        assert one["folder"] == grafana.FOLDERS[lang]
+        assert one["folder"] == plugin.FOLDERS[lang]
     assert within["/etc/grafana/provisioning"] == "./infra/grafana/provisioning"
     home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert (ROOT / within["/etc/motcua/dashboards"] / home.parent.name / home.name).is_file()
@@ -213,6 +215,6 @@ def test_alerts_go_to_a_contact_point_that_is_there_and_wait_for_a_working_day()
     given = {rule["uid"]: rule["labels"]["level"] for rule in group["rules"]}
     waiting = {uid for uid, level in given.items() if re.fullmatch(levels, level)}
     assert set(given) - waiting == {"motcua-late", "motcua-audit"}
-    assert group["folder"] in grafana.FOLDERS.values()
+    assert group["folder"] in plugin.FOLDERS.values()
     url = found["contactPoints"][0]["receivers"][0]["settings"]["url"].removeprefix("$")
     assert url in SERVICES["grafana"]["environment"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import alarms, checks, grafana, macros
+from dashboards import alarms, checks, grafana, macros, plugin
 from dashboards.boards import BOARDS
 from dashboards.columns import COLUMNS
 from dashboards.page.asked import LANGS
@@ -31,6 +31,16 @@ def test_what_is_committed_is_what_the_panels_give() -> None:
         assert committed(path) == text, f"{path} is behind the panels. Next: motcua dashboards build"
 
 
+@pytest.mark.parametrize("path", sorted(DASHBOARDS))
+def test_what_is_committed_is_whole_to_the_sdks_own_model(path: str) -> None:
+    needs_sdk()
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    read = Dashboard.from_json(DASHBOARDS[path])
+    assert json.loads(JSONEncoder().encode(read)) == DASHBOARDS[path]
+
+
 def test_rules_and_days_off_that_are_committed_are_what_the_program_says() -> None:
     for name, text in alarms.files().items():
         assert committed(f"{alarms.PROVISIONED}/{name}") == text, "Next: motcua dashboards build"
@@ -51,7 +61,7 @@ def test_an_exported_board_shows_its_panels_with_the_pages_sql(path: str) -> Non
     board = next(one for one in BOARDS if one.id == name)
     shown = {one["id"]: one for one in DASHBOARDS[path]["panels"]}
     for identifier in board.panels:
-        one = shown[grafana.panel_id(identifier)]
+        one = shown[plugin.panel_id(identifier)]
         known = panel(identifier)
         assert one["title"] == (known.question_vi if lang == "vi" else known.question_en)
         assert one["targets"][0]["rawSql"] == macros.raw(known, macros.variables(board))
@@ -62,8 +72,19 @@ def test_every_column_that_is_shown_has_a_heading_in_both_languages() -> None:
     assert all(vi and en for vi, en in COLUMNS.values())
 
 
+@pytest.mark.parametrize("one", PANELS, ids=lambda one: one.id)
+def test_a_panel_with_a_numerator_and_a_total_says_its_rate_and_one_of_days_is_a_series(one: Panel) -> None:
+    kinds = {column.name: column.kind for column in one.columns}
+    if {"reported", "total"} <= set(kinds):
+        assert one.ratio == ("reported", "total")
+        assert one.direction == "up"
+        assert one.least > 0
+    if one.columns[0].kind == "day" and set(list(kinds.values())[1:]) == {"count"}:
+        assert one.shape == "series"
+
+
 def test_numbers_of_panels_differ() -> None:
-    assert len({grafana.panel_id(one.id) for one in PANELS}) == len(PANELS)
+    assert len({plugin.panel_id(one.id) for one in PANELS}) == len(PANELS)
 
 
 def wrong(change: object) -> list[str]:
