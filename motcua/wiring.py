@@ -19,6 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from motcua import clock, logs
 from motcua.settings import Settings, load
+from rates.calendar import Calendar
 from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
@@ -204,6 +205,15 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         if telling is not None:
             await workers.save(telling, **told._asdict())
 
+    async def judge(running: "App") -> None:
+        from sinks.alerts import Alerts
+        from streams import verdicts
+
+        if telling is not None:
+            calendar = Calendar.shipped()
+            one = verdicts.Judge(Alerts(telling, calendar), calendar, clock.now, settings.canary_seconds)
+            await verdicts.run(running, one)
+
     async def settle(connected: Database) -> None:
         """One month at a time, while nothing waits; without its sums answers are slower, and the same."""
         rollups = Rollups(connected, migrate.body("day"))
@@ -297,6 +307,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         data_dir=settings.data_dir / "faust",
         worker=f"{socket.gethostname()}:{os.getpid()}",
         save=save,
+        beside=judge,
     )
     return app
 

@@ -194,3 +194,16 @@ class Checked(NamedTuple):
     found: int = 0
     found_at: int = 0
     repaired_at: int = 0
+
+
+class Moment(NamedTuple):
+    """How far data go, and how far they did when alerts were evaluated last; seconds since 1970 UTC, 0: none.
+
+    `heard` of the `expected` partitions have brought something; `fresh`: whether that evaluation was one.
+    """
+
+    complete_to: int
+    heard: int
+    expected: int
+    evaluated: int
+    fresh: bool
