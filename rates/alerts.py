@@ -94,7 +94,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     `threshold`, `recovery`: where *bad* begins and where *good* does; `minimum`: the least denominator.
     `parts`: the tallies (numerator, denominator) by which units and systems explain a gap, `more_is_worse`
     its sign.
-    `text_vi`, `text_en` say what is the matter in words that `rates.verdicts` fills in. `quiet`: no notice.
+    `text_vi`, `text_en` say what is the matter in words that `rates.verdicts` fills in. `shares`: its
+    values are shares of dossiers. `quiet`: nobody is told.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     source: str
     parts: tuple[str, str] | None = None
     more_is_worse: bool = True
+    shares: bool = True
     quiet: bool = False
 
     @property
@@ -361,6 +363,7 @@ ALL: Final[tuple[Rule, ...]] = (
         recover=0,
         read=_silent,
         tallies=(),
+        shares=False,
         text_vi=(
             "Không có hồ sơ nào trong {days} ngày làm việc, trong khi nhịp thường ngày cho thấy khoảng "
             "{denominator} hồ sơ"
@@ -537,6 +540,7 @@ ALL: Final[tuple[Rule, ...]] = (
         recover=1,
         read=_drifting,
         tallies=("received", REQUIRED, "done", "open"),
+        shares=False,
         text_vi="Mẫu số {numerator} và {denominator}: phải bằng nhau thì khác, hoặc phải khác thì bằng nhau",
         text_en=(
             "Denominators {numerator} and {denominator}: equal where they must differ, or the other way round"
@@ -556,6 +560,7 @@ ALL: Final[tuple[Rule, ...]] = (
         recover=0,
         read=_few,
         tallies=(REQUIRED,),
+        shares=False,
         text_vi="Chỉ {denominator} hồ sơ phải có kết quả trong 28 ngày: quá ít để đánh giá R1–R3",
         text_en="Only {denominator} dossiers with a result due in 28 days: too few for R1–R3",
         source=_OWN,

@@ -199,11 +199,13 @@ class Checked(NamedTuple):
 class Moment(NamedTuple):
     """How far data go, and how far they did when alerts were evaluated last; seconds since 1970 UTC, 0: none.
 
-    `heard` of the `expected` partitions have brought something; `fresh`: whether that evaluation was one.
+    `heard` of the `expected` partitions have brought something; `waiting`: messages that workers say are not
+    durable yet. `fresh`: whether data were current when that was last looked at.
     """
 
     complete_to: int
     heard: int
     expected: int
+    waiting: int
     evaluated: int
     fresh: bool

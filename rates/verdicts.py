@@ -1,9 +1,10 @@
 """From figures to alerts: one state for each rule and subject, which figures move and time lets ripen.
 
 An alert is *pending* from the first bad reading on, *firing* once readings were bad for the rule's `hold`
-working days without a break, and over once they were good for its `recover` working days. A reading between
-the two changes nothing but that the run is broken. So one excursion gives one firing and one end, and within
-it the severity only rises. *too_few* takes the place of any state while there is too little to judge (R14).
+working days without a break, two of them at least, and over once they were good for its `recover` working
+days. A reading between the two changes nothing but that the run is broken. So one excursion gives one firing
+and one end, and within it the severity only rises. *too_few* takes the place of any state while there is too
+little to judge (R14).
 
 Time is the moment that data are complete to, never the present. On a day that is no working day nothing
 fires and nothing that fires ends. While data are stale nobody calls this, so every state is kept.
@@ -130,7 +131,7 @@ def step(rule: Rule, state: State, reading: Reading, clock: Clock) -> State:
             if zone == "few":
                 return state if state.status == "too_few" else State("too_few", rule.severity, at)
             if zone == "bad":
-                return _ripe(rule, State("pending", severity, at, at), severity, clock)
+                return State("pending", severity, at, at)
             return state if state.status == "ok" else State("ok", rule.severity, at)
         case "pending":
             if zone == "few":
@@ -249,6 +250,17 @@ SYSTEM_NAMES: Final = {
     "environment": ("môi trường", "environment"),
     "other": ("lĩnh vực khác", "other"),
 }
+_TEXTS: Final = {
+    "few": (
+        "Chỉ {denominator} hồ sơ trong 28 ngày: quá ít để đánh giá",
+        "Only {denominator} dossiers in 28 days: too few to judge",
+    ),
+    "good": (
+        "{value} ({numerator}/{denominator}), giới hạn {threshold}: bình thường",
+        "{value} ({numerator}/{denominator}), limit {threshold}: nothing is the matter",
+    ),
+}
+_NOTHING: Final = ("Bình thường", "Nothing is the matter")
 _NAMED: Final = 5
 
 
@@ -259,7 +271,10 @@ def reasons(
     name: Callable[[str], tuple[str, str]] = lambda code: (code, code),
 ) -> tuple[str, str]:
     """Why, in Vietnamese and English: the figures, and the parts that explain most of the gap."""
-    vi, en = (_filled(text, reading, at) for at, text in enumerate((rule.text_vi, rule.text_en)))
+    texts = _TEXTS.get(reading.zone, (rule.text_vi, rule.text_en))
+    if reading.zone == "good" and (reading.value is None or not rule.shares):
+        texts = _NOTHING
+    vi, en = (_filled(text, reading, at) for at, text in enumerate(texts))
     for kind, head_vi, head_en in (("unit", "Đơn vị", "Units"), ("system", "Lĩnh vực", "Systems")):
         those = [part for part in parts if part.kind == kind][:_NAMED]
         if not those:

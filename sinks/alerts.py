@@ -64,7 +64,7 @@ def views(body: str) -> Iterator[str]:
         f"SELECT code AS subject, code AS body, toString(level) AS level, run FROM units "
         f"WHERE level IN ('ministry', 'province') AND {of_day} "
         f"UNION ALL SELECT unit AS subject, {body} AS body, 'unit' AS level, run FROM ("
-        "SELECT code AS unit, if(run.3 = '', toDate('2149-06-06'), toDate(run.1)) AS day, run "
+        "SELECT code AS unit, assumeNotNull(if(run.3 = '', toDate('2149-06-06'), toDate(run.1))) AS day, run "
         f"FROM units WHERE one_stop = '1' AND level NOT IN ('ministry', 'province') AND {of_day})) AS u "
         f"ARRAY JOIN [{rules}] AS r WHERE has(r.3, u.level)) AS a "
         "LEFT JOIN (SELECT * FROM alert_state FINAL) AS s "
@@ -95,7 +95,7 @@ class Alerts:
 
     async def moment(self) -> Moment:
         """How far data go now, and how far they did at the last evaluation."""
-        (pipe,) = await self._database.rows("SELECT complete, heard, expected FROM pipe")
+        (pipe,) = await self._database.rows("SELECT complete, heard, expected, lag FROM pipe")
         rows = await self._database.rows(
             "SELECT toUInt32(complete_to) AS complete_to, fresh FROM alert_runs FINAL"
         )
@@ -104,6 +104,7 @@ class Alerts:
             int(pipe["complete"]),
             int(pipe["heard"]),
             int(pipe["expected"]),
+            int(pipe["lag"] or 0),
             int(before["complete_to"]),
             bool(before["fresh"]),
         )
@@ -340,4 +341,44 @@ async def failing(database: Database, body: str = "") -> list[dict[str, Any]]:
         "toUInt32(told_at) AS told_at FROM alert_notices FINAL "
         "WHERE failing != '' AND ({body:String} = '' OR body = {body:String}) ORDER BY channel, body",
         {"body": body},
+    )
+
+
+class ToldNotice(NamedTuple):
+    """What a channel was told of a body: `told` as whoever told wrote it; `tries` that failed since."""
+
+    told: str
+    told_at: int
+    tries: int
+    failing: str
+
+
+async def told(database: Database) -> dict[tuple[str, str], ToldNotice]:
+    """What each channel was told last of each body."""
+    rows = await database.rows(
+        "SELECT toString(channel) AS way, toString(body) AS code, told, toUInt32(told_at) AS at, tries, "
+        "failing FROM alert_notices FINAL"
+    )
+    return {
+        (row["way"], row["code"]): ToldNotice(row["told"], row["at"], row["tries"], row["failing"])
+        for row in rows
+    }
+
+
+async def save_told(
+    database: Database, channel: str, body: str, text: str, told_at: int, tries: int, failing: str
+) -> None:
+    """Keep what a channel was told of a body, or that it could not be."""
+    version = int(await database.value("SELECT toUnixTimestamp64Milli(now64(3))"))
+    await database.insert(
+        "alert_notices",
+        {
+            "channel": strings([channel]),
+            "body": strings([body]),
+            "version": uints([version], 64),
+            "told": strings([text]),
+            "told_at": uints([told_at], 32),
+            "tries": uints([tries], 32),
+            "failing": strings([failing]),
+        },
     )

@@ -6,10 +6,11 @@ freshness of the pipe has it, nothing is evaluated: every alert stays as it is, 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from rates.alerts import LEFT_OUT, REQUIRED, RESULT, RULES, WINDOW, YEAR, Figures, Reading, Rule
 from rates.calendar import Calendar
@@ -43,6 +44,8 @@ OWNER: Final = 0
 """The partition whose reader evaluates."""
 EVERY_SECONDS: Final = 30.0
 """How often it looks whether data have come further."""
+WAITING: Final = 1_000
+"""So many messages may wait in Kafka: with more of them, history is being published or caught up with."""
 REFRESH_SECONDS: Final = 3600
 """How long an alert that stands keeps figures that have moved since."""
 
@@ -101,6 +104,8 @@ class Judge:
 
     def _current(self, moment: Moment) -> bool:
         through = self._pipe(moment)
+        if moment.waiting > WAITING:
+            return False
         # Without canaries a quiet world and a pipe that is behind look alike: then data tell the time.
         return through.state == "fresh" or through.why == "no_canaries"
 
@@ -191,7 +196,7 @@ class Judge:
                 turn.before,
                 turn.after,
                 turn.reading,
-                *why(turn.rule, turn.reading, parts.get(turn.key, ()), seen.name),
+                *why(turn.rule, _said(turn), parts.get(turn.key, ()), seen.name),
                 tells=turn.tells,
             )
             for turn in turns
@@ -221,6 +226,12 @@ class Judge:
         return found
 
 
+def _said(turn: Turn) -> Reading:
+    """What is said of a turn: that nothing is the matter where it ends an alert."""
+    over = turn.after.status == "ok" and turn.reading.zone == "between"
+    return replace(turn.reading, zone="good") if over else turn.reading
+
+
 class _Seen(NamedTuple):
     """What an evaluation reads."""
 
@@ -238,16 +249,24 @@ class _Seen(NamedTuple):
         return self.register.name(code, self.day)
 
 
-async def run(app: "App", judge: Judge, tell: Callable[[], Awaitable[None]] | None = None) -> None:
-    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told."""
+async def run(
+    app: "App", judge: Judge, tell: Callable[[], Awaitable[None]], counts: MutableMapping[str, int]
+) -> None:
+    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told.
+
+    `counts`: where evaluations are counted.
+    """
     if LEFT_OUT:
         log.info("alert rules without their tallies", rules=", ".join(LEFT_OUT))
+    from streams.vitals import lag
+
     while not app.should_stop:
         if OWNER in app.buffer.durable and not app.rebalancing:
             try:
-                await judge.judge()
-                if tell is not None:
-                    await tell()
+                if sum(lag(app).values()) <= WAITING:
+                    evaluated = await judge.judge() is not None
+                    counts["evaluations"] += evaluated
+                await tell()
             except Retry as away:
                 log.debug("the alerts wait", reason=str(away))
             except Fatal as error:
