@@ -32,7 +32,9 @@ def wilson(numerator: int, denominator: int, z: float = Z) -> Interval:
     weight = z * z / denominator
     middle = share + weight / 2
     half = z * sqrt((share * (1 - share) + weight / 4) / denominator)
-    return Interval(max(0.0, (middle - half) / (1 + weight)), min(1.0, (middle + half) / (1 + weight)))
+    # Rounding may not put the share itself outside.
+    lower = max(0.0, min(share, (middle - half) / (1 + weight)))
+    return Interval(lower, min(1.0, max(share, (middle + half) / (1 + weight))))
 
 
 def median(ranked: Sequence[float]) -> float | None:
