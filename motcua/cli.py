@@ -171,6 +171,7 @@ def days(first: str, last: str) -> tuple[str, str]:
 
 
 from motcua import (  # noqa: E402  # they register their commands on `app`
+    alerts,  # noqa: F401
     answers,  # noqa: F401
     auditing,  # noqa: F401
     boards,  # noqa: F401

@@ -55,6 +55,8 @@ STAGES: Final = (
 `fetch` is waiting for one. `encode` is part of the steps after it; those write, and go on while the next
 batch is decoded and folded.
 """
+CHANNELS: Final = ("alertmanager", "webhook", "mail", "file")
+"""The ways out that alerts have."""
 BATCH_SIZES: Final = (10, 100, 1_000, 10_000, 100_000)
 
 
@@ -249,6 +251,32 @@ WORKER: Final[tuple[Metric["Numbers"], ...]] = (
         "Folder.counts[disagreements]",
         _count("disagreements"),
         "cohorts",
+    ),
+    Metric(
+        "motcua_alert_evaluations_total",
+        "counter",
+        "Times that this worker evaluated the alert rules; only the one that reads partition 0 does.",
+        "Folder.counts[evaluations]",
+        _count("evaluations"),
+        "evaluations",
+    ),
+    Metric(
+        "motcua_notices_sent_total",
+        "counter",
+        "Notices of alerts that were delivered, by way out.",
+        "Folder.counts[notices_sent_…]",
+        _counts("notices_sent_", CHANNELS),
+        "notices",
+        ("channel",),
+    ),
+    Metric(
+        "motcua_notices_failed_total",
+        "counter",
+        "Notices of alerts that could not be delivered; they are tried again.",
+        "Folder.counts[notices_failed_…]",
+        _counts("notices_failed_", CHANNELS),
+        "notices",
+        ("channel",),
     ),
     Metric(
         "motcua_tellings_lost_total",

@@ -115,6 +115,24 @@ class Settings(BaseSettings):
     worker_port: int = Field(
         default=0, ge=0, le=65535, description="a worker's health and metrics, on loopback; 0: a free port"
     )
+    alertmanager_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="an Alertmanager that is told of alerts, http://host:port",
+    )
+    webhook_url: SecretStr = Field(
+        default=SecretStr(""), description="an address that is sent the same, by POST as JSON"
+    )
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="a mail server, smtp://[user:password@]host[:port], also smtps:// and smtp+starttls://",
+    )
+    mail_to: str = Field(default="", description="who is sent mail of alerts, a@b[,c@d…]")
+    mail_from: str = Field(default="", description="the sender of that mail; motcua@ the server by default")
+    alerts_file: str = Field(default="", description="a file to which notices of alerts are appended")
+    reminder_hours: float = Field(
+        default=24, ge=0, le=8760, description="how often an alert that goes on is told again; 0: never"
+    )
     log_level: str = Field(
         default="info", pattern="^(debug|info|warning|error)$", description="least level logged"
     )

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -19,9 +19,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from motcua import clock, logs
 from motcua.settings import Settings, load
+from rates.calendar import Calendar
 from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
+from rates.wire import day_of
 from sinks import generations, migrate, reference, workers
 from sinks.client import Database, connect, is_utf8
 from sinks.cohorts import CohortStore
@@ -192,17 +194,38 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
 
 def worker(settings: Settings, generation: int, topic: Source) -> "App":
     """A worker's app. It opens its database when it starts, in the loop that it runs in."""
+    from motcua.notices import Notifier, channels
+    from sinks.alerts import Alerts
     from sinks.audits import Audits
+    from streams import verdicts
     from streams.app import build
     from streams.batches import Folder
     from streams.offsets import Limits
     from streams.vitals import Told
 
     telling: Database | None = None
+    ways = channels(settings)
 
     async def save(told: Told) -> None:
         if telling is not None:
             await workers.save(telling, **told._asdict())
+
+    async def judge(running: "App") -> None:
+        """Evaluate the alert rules, and tell whoever is to be told."""
+        if telling is None:
+            return
+        calendar = Calendar.shipped()
+        store = Alerts(telling, calendar)
+        counts: Counter[str] = Counter() if running.folder is None else running.folder.counts
+        notifier = Notifier(telling, ways, reminder_hours=settings.reminder_hours, counts=counts)
+
+        async def tell() -> None:
+            if ways:
+                register, at = await store.register(), clock.now()
+                await notifier.notify(at, lambda code: register.name(code, day_of(at)))
+
+        judging = verdicts.Judge(store, calendar, clock.now, settings.canary_seconds)
+        await verdicts.run(running, judging, tell, counts)
 
     async def settle(connected: Database) -> None:
         """One month at a time, while nothing waits; without its sums answers are slower, and the same."""
@@ -297,6 +320,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         data_dir=settings.data_dir / "faust",
         worker=f"{socket.gethostname()}:{os.getpid()}",
         save=save,
+        beside=judge,
     )
     return app
 

@@ -194,3 +194,18 @@ class Checked(NamedTuple):
     found: int = 0
     found_at: int = 0
     repaired_at: int = 0
+
+
+class Moment(NamedTuple):
+    """How far data go, and how far they did when alerts were evaluated last; seconds since 1970 UTC, 0: none.
+
+    `heard` of the `expected` partitions have brought something; `waiting`: messages that workers say are not
+    durable yet. `fresh`: whether data were current when that was last looked at.
+    """
+
+    complete_to: int
+    heard: int
+    expected: int
+    waiting: int
+    evaluated: int
+    fresh: bool

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.tallies import BASES, SYSTEMS, TALLIES
-from sinks import freshness, letters, rollups, watch
+from sinks import alerts, freshness, letters, rollups, watch
 from sinks.client import Database, strings, uints
 
 
@@ -227,6 +227,7 @@ def views() -> Iterator[str]:
     yield from watch.views(body("toDate(checked_at)"))
     yield from freshness.views(body("day"))
     yield from rollups.views(body("day"))
+    yield from alerts.views(body("day"))
 
 
 def _view(definition: Definition) -> str:

@@ -56,13 +56,14 @@ def build(
     data_dir: Path,
     worker: str,
     save: Callable[[Told], Awaitable[None]],
+    beside: Callable[[App], Awaitable[None]] | None = None,
 ) -> App:
     """The app of one worker. `brokers` is host:port[,host:port…], `group` names the topic's generation.
 
     `opened` gives the folder and what audits it, with their connections, in the loop that the app runs in;
     `confirm` raises `Fatal` once the topic is no longer the registered one. `millis` since 1970 UTC;
     `canary_seconds`: after how long a quiet partition is sent a canary, 0 for never. `save` keeps what the
-    worker, under the name `worker`, tells of itself.
+    worker, under the name `worker`, tells of itself. `beside` runs while it folds, and ends with it.
     """
 
     def now() -> int:
@@ -119,9 +120,12 @@ def build(
             auditor = Auditor(app, folder, audits, partitions, now)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    auditing = tasks.create_task(auditor.run())
+                    others = [tasks.create_task(auditor.run())]
+                    if beside is not None:
+                        others.append(tasks.create_task(_until(beside(app))))
                     await _fold(app, folder, topic)
-                    auditing.cancel()
+                    for other in others:
+                        other.cancel()
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None
             await teller.tell(last=True)
@@ -142,6 +146,10 @@ def build(
             await sing(app, brokers, topic, canary_seconds, millis)
 
     return app
+
+
+async def _until(done: Awaitable[None]) -> None:
+    await done
 
 
 def _live(app: App, name: str) -> None:

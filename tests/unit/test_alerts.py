@@ -1,0 +1,232 @@
+"""What each rule takes for bad and for good, and that stale data change nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import pytest
+
+from rates import alerts
+from rates.alerts import ALL, REQUIRED, RESULT, RULES, Figures, Level, rule, usable
+from rates.calendar import Calendar
+from rates.effects import Moment
+from rates.freshness import Office, Pipe
+from rates.register import Register
+from rates.statistics import Peers, wilson
+from rates.tallies import TALLIES
+from rates.targets import Target
+from rates.verdicts import Counted, Counts, Held, Key, Ruling, State, reasons, standing
+from streams.verdicts import WAITING, Judge
+
+TARGET = Target("commune", "e_result", 0, 65_535, 0.60, "a test", confirmed=True)
+MONDAY = 1_678_672_800  # 2023-03-13 09:00 local
+BY_ID = {one.id: one for one in ALL}
+
+
+def figures(level: Level = "unit", peers: Sequence[float] = (), **more: object) -> Figures:
+    given = {"subject": "H18.21", "level": level, "kind": "commune", "body": "H18", "recent": {}, **more}
+    return Figures(peers=Peers(peers), **given)  # type: ignore[arg-type]
+
+
+def results(numerator: int, denominator: int) -> dict[str, int]:
+    return {RESULT: numerator, REQUIRED: denominator}
+
+
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.id)
+def test_a_subject_of_which_nothing_is_known_is_never_bad(one: alerts.Rule) -> None:
+    assert one.read(one, figures()).zone in ("good", "between", "few")
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "zone", "severity"),
+    [
+        (0, 29, "few", None),
+        (10, 30, "bad", "warn"),
+        (8, 30, "bad", "critical"),
+        (14, 30, "between", "warn"),  # 47 %, and so few that it might be 60 %
+        (467, 1000, "bad", "warn"),
+        (590, 1000, "between", "warn"),
+        (605, 1000, "between", "warn"),
+        (611, 1000, "good", "warn"),
+    ],
+)
+def test_r1_is_bad_once_the_share_is_surely_under_the_target(
+    numerator: int, denominator: int, zone: str, severity: str | None
+) -> None:
+    reading = BY_ID["R1"].read(BY_ID["R1"], figures(recent=results(numerator, denominator), target=TARGET))
+    assert (reading.zone, reading.severity) == (zone, severity)
+
+
+def test_r1_lets_go_of_whoever_does_what_its_peers_do() -> None:
+    given = {"recent": results(400, 1000), "target": TARGET}
+    assert BY_ID["R1"].read(BY_ID["R1"], figures(peers=(0.40, 0.5, 0.55, 0.6), **given)).zone == "bad"
+    assert BY_ID["R1"].read(BY_ID["R1"], figures(peers=(0.40, 0.37, 0.38, 0.39), **given)).zone == "good"
+
+
+def test_r2_is_about_what_peers_did_not_lose_too() -> None:
+    one, given = BY_ID["R2"], {"recent": results(60, 100), "before": results(80, 100)}
+    assert one.read(one, figures(**given)).zone == "bad"
+    assert one.read(one, figures(falls=Peers((0.20, 0.18, 0.17, 0.19)), **given)).zone == "good"
+    assert one.read(one, figures(recent=results(60, 100), year=results(71, 100))).zone == "bad"
+    assert one.read(one, figures(recent=results(60, 100), before=results(9, 10))).zone == "few"
+
+
+def test_r3_is_fifteen_points_under_the_median_of_the_others_or_their_lowest_tenth() -> None:
+    one, peers = BY_ID["R3"], (0.70, 0.71, 0.72)
+    assert one.read(one, figures(recent=results(500, 1000), peers=(0.50, *peers))).zone == "bad"
+    assert one.read(one, figures(recent=results(580, 1000), peers=(0.58, *peers))).zone == "between"
+    assert one.read(one, figures(recent=results(650, 1000), peers=(0.65, *peers))).zone == "good"
+    many = tuple(0.7 + place / 1000 for place in range(40))
+    assert one.read(one, figures(recent=results(6500, 10_000), peers=(0.65, *many))).zone == "bad"
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "zone"),
+    [
+        ("silent", "silence", "bad"),
+        ("fresh", "heard", "good"),
+        ("unknown", "calendar", "between"),
+        ("unknown", "ended", "good"),
+    ],
+)
+def test_r4_is_the_silence_that_freshness_knows(state: str, why: str, zone: str) -> None:
+    office = Office(state, why, MONDAY, 3, 21.0)  # type: ignore[arg-type]
+    assert BY_ID["R4"].read(BY_ID["R4"], figures(office=office)).zone == zone
+
+
+@pytest.mark.parametrize(
+    ("identifier", "counts", "zone"),
+    [
+        ("R5", {"received": 100, "sync_late": 6}, "bad"),
+        ("R5", {"received": 100, "sync_late": 4}, "between"),
+        ("R5", {"received": 100, "late": 40, "overdue_sync_late": 3}, "bad"),
+        ("R6", {"received": 100, "backdated": 21}, "bad"),
+        ("R6", {"received": 100, "backdated": 15}, "good"),
+        ("R7", {"e_result": 1000, "e_result_clean": 994}, "bad"),
+        ("R7", {"e_result": 1000, "e_result_clean": 996}, "good"),
+        ("R8", {"received": 100, "digitised": 100}, "bad"),
+        ("R8", {"received": 100, "population_database": 100}, "bad"),
+        ("R8", {"received": 99, "digitised": 99}, "good"),
+        ("R9", {"received": 1000, "reopened": 11}, "bad"),
+        ("R9", {"received": 1000, "done": 100, "closed_from_supplement": 3}, "bad"),
+        ("R9", {"received": 1000, "done": 1000, "closed_from_supplement": 15}, "good"),
+        ("R10", {"received": 100, "no_due": 3}, "bad"),
+        ("R13", {"received": 2000, "done": 1500, "open": 499}, "bad"),
+        ("R13", {"received": 2000, "done": 1500, "open": 500, REQUIRED: 2000}, "bad"),
+        ("R13", {"received": 2000, "done": 1500, "open": 500, REQUIRED: 1700}, "good"),
+        ("R14", {REQUIRED: 29}, "few"),
+        ("R14", {REQUIRED: 30}, "good"),
+    ],
+)
+def test_a_share_is_bad_beyond_its_limit(identifier: str, counts: dict[str, int], zone: str) -> None:
+    assert BY_ID[identifier].read(BY_ID[identifier], figures(recent=counts)).zone == zone
+
+
+def test_r12_waits_for_the_day_on_which_a_one_stop_shop_had_to_begin() -> None:
+    one = BY_ID["R12"]
+    assert one.read(one, figures(recent={"received": 40}, starts=True)).zone == "bad"
+    assert one.read(one, figures(recent={"received": 40}, starts=False)).zone == "between"
+    assert one.read(one, figures(recent={"received": 40, "digitised": 1}, starts=True)).zone == "good"
+
+
+def test_a_rule_without_its_tallies_is_left_out() -> None:
+    assert {one.id for one in usable(TALLIES)} == {one.id for one in RULES}
+    assert "R10" not in {one.id for one in usable(set(TALLIES) - {"no_due"})}
+    assert "R10" in {one.id for one in usable({*TALLIES, "no_due"})}
+    with pytest.raises(LookupError, match="choose one of R1"):
+        rule("R99")
+
+
+def test_every_rule_says_why_in_both_languages() -> None:
+    reading = alerts.Reading("bad", 0.25, 0.6, 250, 1000, "warn", 0.5, 0.6)
+    for one in ALL:
+        vi, en = reasons(one, reading)
+        assert vi != en
+        assert "{" not in vi + en
+    vi, en = reasons(BY_ID["R1"], reading)
+    assert "25,0 % (250/1.000, 28 ngày)" in vi
+    assert "25.0 % (250/1,000, 28 days), below the target of 60.0 % and its peers' median of 50.0 %" in en
+
+
+def test_wilson_is_what_the_books_say() -> None:
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_that_has_passed() -> None:
+    register = Register.shipped()
+    found = {(of.level, of.subject): of for of in standing(register, 19_430, [])}  # 2023-03-14
+    targets = {one: found[one].target for one in (("province", "H18"), ("ministry", "G15"))}
+    assert {one: target.target if target else None for one, target in targets.items()} == {
+        ("province", "H18"): 0.70,
+        ("ministry", "G15"): 0.80,
+    }
+    later = {of.subject: of.target for of in standing(register, 20_500, [])}  # 2026-02-16
+    last = later["H18"]
+    assert last is not None
+    assert (last.target, last.valid_to) == (1.0, 20_453)
+
+
+class Memory:
+    """A store of verdicts of which a test sets the moment."""
+
+    def __init__(self) -> None:
+        self.now = Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True)
+        self.saved: list[tuple[Sequence[Ruling], int, bool]] = []
+
+    async def moment(self) -> Moment:
+        return self.now
+
+    async def register(self) -> Register:
+        return Register.shipped()
+
+    async def counted(self, first: int, last: int, tallies: Collection[str]) -> Sequence[Counted]:
+        return []
+
+    async def systems(
+        self, codes: Collection[str], first: int, last: int, tallies: Collection[str]
+    ) -> Mapping[str, Mapping[str, Counts]]:
+        return {}
+
+    async def offices(self, register: Register, through: Pipe) -> Mapping[str, Office]:
+        return {}
+
+    async def states(self) -> Mapping[Key, Held]:
+        # Both would turn at once: there is nothing to judge them by.
+        firing = State("firing", "warn", MONDAY - 900_000, 0)
+        return {Key("R1", "province", "H18"): Held(firing, 1, 100, 0)}
+
+    async def save(self, rulings: Sequence[Ruling], at: int, *, fresh: bool) -> None:
+        self.saved.append((rulings, at, fresh))
+
+
+@pytest.mark.parametrize(
+    ("moment", "now"),
+    [
+        (Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True), MONDAY + 3600),
+        (Moment(MONDAY, 11, 12, 0, MONDAY - 60, fresh=True), MONDAY),
+        (Moment(MONDAY, 12, 12, WAITING + 1, MONDAY - 60, fresh=True), MONDAY),
+    ],
+    ids=["behind", "a partition was not heard of", "messages wait"],
+)
+async def test_on_stale_data_every_state_is_kept_and_that_is_said_once(moment: Moment, now: int) -> None:
+    store = Memory()
+    store.now = moment
+    judge = Judge(store, Calendar.shipped(), lambda: now, 10)
+    assert await judge.judge() is None
+    assert store.saved == [([], MONDAY - 60, False)]
+    store.now = moment._replace(fresh=False)
+    assert await judge.judge() is None
+    assert len(store.saved) == 1
+
+
+async def test_data_that_have_come_no_further_are_not_judged_again() -> None:
+    store = Memory()
+    judge = Judge(store, Calendar.shipped(), lambda: MONDAY, 10)
+    store.now = store.now._replace(evaluated=MONDAY)
+    assert await judge.judge() is None
+    assert store.saved == []
+    store.now = store.now._replace(evaluated=MONDAY - 1)
+    assert await judge.judge() is not None
+    ((rulings, at, fresh),) = store.saved
+    assert (at, fresh) == (MONDAY, True)
+    assert ("H18", "too_few") in {(one.key.subject, one.after.status) for one in rulings}
