@@ -49,7 +49,7 @@ BOARDS: Final = (
         id="inspection",
         title_vi="Cần xem xét",
         title_en="Inspection",
-        panels=("inspection",),
+        panels=("inspection", "evidence"),
     ),
     Board(
         id="alerts",

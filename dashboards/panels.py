@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
+from rates.anomalies import DETECTORS
 from rates.definitions import DEFINITIONS, Definition, Form
 from rates.freshness import WINDOW
 from rates.tallies import BASES, SYSTEMS
@@ -37,6 +38,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "only": "",
     "units": "*",
     "missing": 0,
+    "detector": "",
     "system": "",
     "limit": 50,
     "offset": 0,
@@ -719,6 +721,50 @@ THERE: Final = Panel(
     steady=True,
 )
 
+_LOOKED_FOR: Final = ", ".join(
+    f"('{one.id}', toUInt64(sum({one.matching}){f' - sum({one.without})' if one.without else ''}), "
+    f"toUInt64(sum({one.of})), toUInt64({one.least}), toFloat64({1 if one.constant else one.ordinary}), "
+    f"toUInt8({int(one.constant)}))"
+    for one in DETECTORS
+)
+_OF_DETECTOR: Final = ", ".join(f"{{detector:String}} = '{one.id}', {one.condition}" for one in DETECTORS)
+
+EVIDENCE: Final = Panel(
+    id="evidence",
+    question_vi="Ở đơn vị nào, dấu hiệu nào vượt mức bình thường?",
+    question_en="Which evidence is above the ordinary, and in which units?",
+    # What chance explains is left out by whoever shows it: `rates.anomalies` says how.
+    sql=(
+        "SELECT code, body_code, one.1 AS detector_id, one.2 AS matching, one.3 AS total FROM ("
+        "SELECT toString(unit) AS code, toString(anyLast(body)) AS body_code, "
+        f"arrayJoin([{_LOOKED_FOR}]) AS one FROM unit_sums(first = {{first:Date}}, last = {{last:Date}}) "
+        f"WHERE basis = 0 AND {_WITHIN} GROUP BY code) "
+        "WHERE one.2 > 0 AND one.3 >= one.4 AND if(one.6 = 1, one.2 >= one.3, one.2 > one.5 * one.3) "
+        "ORDER BY detector_id, matching / total DESC, matching DESC, code "
+        "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    ),
+    parameters=("first", "last", "body", "only", "limit", "offset"),
+    columns=_columns(code="text", body_code="text", detector_id="text", matching="count", total="count"),
+    drill="evidence_dossiers",
+)
+
+EVIDENCE_DOSSIERS: Final = Panel(
+    id="evidence_dossiers",
+    question_vi="Những hồ sơ nào là dấu hiệu?",
+    question_en="Which dossiers are the evidence?",
+    sql=(
+        "SELECT number, system, toString(procedure) AS procedure_code, status, "
+        "toUInt32(received_at) AS received_time, toUInt32(completed_at) AS completed_time, "
+        "toUInt32(due_at) AS due_time, toString(received_day) AS counted_day, toUInt8(1) AS counts "
+        "FROM dossiers_named WHERE unit = {unit:String} "
+        "AND received_day BETWEEN {first:Date} AND {last:Date} "
+        f"AND ({{only:String}} = '' OR received_body = {{only:String}}) AND multiIf({_OF_DETECTOR}, 0) "
+        "ORDER BY received_day DESC, number LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    ),
+    parameters=("first", "last", "unit", "only", "detector", "limit", "offset"),
+    columns=DOSSIERS.columns,
+)
+
 PANELS: Final = (
     FRESHNESS,
     ACTIVITY,
@@ -744,6 +790,8 @@ PANELS: Final = (
     INSPECTION,
     ALERTS,
     THERE,
+    EVIDENCE,
+    EVIDENCE_DOSSIERS,
 )
 
 

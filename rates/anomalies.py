@@ -163,8 +163,12 @@ def evidence(detector: Detector, counts: Mapping[str, int]) -> Evidence | None:
 
     More than an ordinary share is evidence where even the lower end of its 95 % interval is above it.
     """
-    of = counts[detector.of]
     matching = counts[detector.matching] - (counts[detector.without] if detector.without else 0)
+    return weighed(detector, matching, counts[detector.of])
+
+
+def weighed(detector: Detector, matching: int, of: int) -> Evidence | None:
+    """As `evidence`, of counts that are there already."""
     if of < detector.least or matching <= 0:
         return None
     at_least, _ = wilson(matching, of)

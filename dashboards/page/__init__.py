@@ -62,6 +62,7 @@ def page(
             web.get("/systems", site.systems),
             web.get("/connections", site.connections),
             web.get("/inspection", site.inspection),
+            web.get("/evidence/{detector}/{code}", site.evidence),
             web.get("/alerts", site.alerts),
             web.get("/definitions", site.definitions),
             web.get("/pipeline", site.pipeline),

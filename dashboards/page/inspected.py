@@ -7,11 +7,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from dashboards.page.asked import Asked
-from dashboards.page.shown import Line, line
+from dashboards.figures import percent
+from dashboards.page.asked import Asked, Lang
+from dashboards.page.shown import NONE, Line, line
 from dashboards.page.standing import points, stand
-from dashboards.page.words import Words, count, say
+from dashboards.page.words import Words, count, decimal, say
 from dashboards.panels import CONSTANT
+from rates.anomalies import DETECTORS, UNSEEN, Detector, weighed
 from rates.register import Register
 
 WORDS: Final[Mapping[str, Words]] = {
@@ -36,8 +38,21 @@ WORDS: Final[Mapping[str, Words]] = {
     "dossiers": ("Hồ sơ", "Dossiers"),
     "units_found": ("đơn vị có dấu hiệu", "units with evidence"),
     "none": ("Không đơn vị nào có dấu hiệu trong kỳ này.", "No unit has evidence in this period."),
+    "signs": ("Dấu hiệu theo kiểu", "Evidence by kind"),
+    "signs_note": (
+        "Tỷ lệ vượt mức bình thường, kể cả ở đầu thấp của khoảng tin cậy 95 % (Wilson).",
+        "Shares above the ordinary, even at the lower end of their 95 % interval (Wilson).",
+    ),
+    "matching": ("Hồ sơ", "Dossiers"),
+    "of": ("trên", "of"),
+    "share": ("Tỷ lệ", "Share"),
+    "ordinary": ("Bình thường tới", "Ordinary up to"),
+    "at_least": ("Ít nhất", "At least"),
+    "what": ("Là những hồ sơ", "Dossiers that"),
+    "unseen": ("Không nhìn thấy được từ dữ liệu này", "Cannot be seen in these data"),
     "see": ("Xem hồ sơ không tính ở dạng sạch", "See the dossiers that clean does not count"),
 }
+SIGNS_SHOWN: Final = 200
 _CONSTANTS: Final = ("digitising", "connected", "results")
 
 
@@ -51,6 +66,65 @@ class Evidence(Struct, frozen=True):
     difference: str
     constants: tuple[str, ...]
     dossiers: str
+
+
+class Sign(Struct, frozen=True):
+    """One kind of evidence in one unit, in words."""
+
+    detector: str
+    title: str
+    what: str
+    code: str
+    name: str
+    body: str
+    body_name: str
+    matching: str
+    of: str
+    share: str
+    ordinary: str
+    at_least: str
+
+
+def detector(identifier: str) -> Detector | None:
+    """The detector of that id."""
+    return next((one for one in DETECTORS if one.id == identifier), None)
+
+
+def unseen() -> list[tuple[str, str]]:
+    """What cannot be seen, each with the reason."""
+    return list(UNSEEN.items())
+
+
+def signs(rows: Iterable[Mapping[str, Any]], register: Register, today: int, asked: Asked) -> list[Sign]:
+    """The evidence that chance does not explain, kind by kind, the most certain first."""
+    found: list[tuple[str, float, Sign]] = []
+    for row in rows:
+        one = detector(row["detector_id"])
+        matching, of = int(row["matching"]), int(row["total"])
+        weighed_ = weighed(one, matching, of) if one is not None else None
+        if one is None or weighed_ is None:
+            continue
+        sign = Sign(
+            one.id,
+            say((one.title_vi, one.title_en), asked.lang),
+            say((one.of_dossier_vi, one.of_dossier_en), asked.lang),
+            row["code"],
+            say(register.name(row["code"], today), asked.lang),
+            row["body_code"],
+            say(register.name(row["body_code"], today), asked.lang),
+            count(matching, asked.lang),
+            count(of, asked.lang),
+            percent_of(matching, of, asked.lang),
+            "–" if one.constant else percent_of(round(1000 * one.ordinary), 1000, asked.lang),
+            percent_of(round(10_000 * weighed_.at_least), 10_000, asked.lang),
+        )
+        found.append((one.id, -weighed_.at_least, sign))
+    return [sign for _, _, sign in sorted(found, key=lambda each: each[:2])][:SIGNS_SHOWN]
+
+
+def percent_of(part: int, whole: int, lang: Lang) -> str:
+    """A share in per cent, as figures are written."""
+    return f"{decimal(percent(part, whole) or NONE, lang)} %"
 
 
 def context(

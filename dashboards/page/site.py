@@ -42,6 +42,8 @@ from dashboards.panels import (
     BY_SYSTEM,
     CONNECTIONS,
     DOSSIERS,
+    EVIDENCE,
+    EVIDENCE_DOSSIERS,
     INSPECTION,
     PANELS,
     RATES,
@@ -67,7 +69,7 @@ from rates.wire import day_of
 
 log = structlog.get_logger("page")
 
-_REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit"}
+_REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit", EVIDENCE_DOSSIERS.id: "unit"}
 
 ADDRESSES: Final[Mapping[str, str]] = {
     "overview": "/",
@@ -79,6 +81,7 @@ ADDRESSES: Final[Mapping[str, str]] = {
 }
 """Where the boards are that need no code; those of a province and of a unit are under their codes."""
 _ALERTS_SHOWN: Final = 500
+_SIGNS_READ: Final = 2_000
 
 ONLY: Final = web.RequestKey("only", str)
 """The one body that the reader of a request may read, "" for all: the door puts it there."""
@@ -320,6 +323,39 @@ class Site:
             found=found,
             every=count(every, lang),
             pages=max(1, -(-every // DOSSIERS_A_PAGE)),
+            signs=await self._signs(question, fresh),
+            unseen=inspected.unseen(),
+        )
+
+    async def _signs(self, question: Asked, fresh: Freshness) -> list[inspected.Sign]:
+        given = {**question.period(), "limit": _SIGNS_READ, "offset": 0}
+        rows = await self._rows(EVIDENCE, question, given, fresh)
+        return inspected.signs(rows, self._register, self._today(question, fresh), question)
+
+    async def evidence(self, request: web.Request) -> web.StreamResponse:
+        """The dossiers of one unit that are one kind of evidence."""
+        question = self._asked(request)
+        code = unit_code(request.match_info["code"])
+        self._permit(question, unit=code)
+        detector = inspected.detector(request.match_info["detector"])
+        if detector is None:
+            raise web.HTTPNotFound
+        fresh = await self._fresh()
+        given = {**question.period(), **_slice(question), "unit": code, "detector": detector.id}
+        rows = await self._rows(EVIDENCE_DOSSIERS, question, given, fresh)
+        today, lang = self._today(question, fresh), question.lang
+        return self._html(
+            request,
+            "evidence.html",
+            question,
+            fresh,
+            p=lambda key: say(inspected.WORDS[key], lang),
+            code=code,
+            name=say(self._register.name(code, today), lang),
+            title=say((detector.title_vi, detector.title_en), lang),
+            what=say((detector.of_dossier_vi, detector.of_dossier_en), lang),
+            dossiers=shown.dossiers(rows, self._register, lang),
+            more=len(rows) == DOSSIERS_A_PAGE,
         )
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
@@ -505,6 +541,7 @@ class Site:
             raise Refused("panel", request.match_info["id"], "choose", [p.id for p in PANELS]) from None
         question = self._asked(request)
         given: dict[str, object] = {**question.period(), **_slice(question), "system": question.system}
+        given["detector"] = request.query.get("detector", "")
         if chosen in SOURCES:
             given |= PARAMETERS
         for name, checked in (("body", body_code), ("unit", unit_code)):
