@@ -203,3 +203,20 @@ async def test_before_anything_came_a_board_is_empty_and_says_no_rate(board: Boa
     assert seen.status == 200
     assert "0.00 %" not in seen.text
     assert "Nothing yet" in seen.text
+
+
+async def test_evidence_that_chance_explains_is_not_shown_and_the_rest_leads_to_its_dossiers(
+    client: TestClient,
+) -> None:
+    seen = await read(client, f"/inspection?{PERIOD}")
+    section = seen.html[seen.html.index('id="evidence"') :]
+    assert 'data-key="G2-H18.02"' in section
+    assert "H18.03" not in section
+    (link,) = re.findall(r'href="(/evidence/G2/H18\.02[^"]*)"', section)
+    behind = await read(client, link.replace("&amp;", "&"))
+    assert "have a result link that is one of the papers handed in" in behind.text
+    assert "<code>H18.02-" in behind.html
+
+
+async def test_evidence_of_no_known_kind_is_not_found(client: TestClient) -> None:
+    assert (await client.get("/evidence/G99/H18.02")).status == 404

@@ -17,6 +17,8 @@ from dashboards.panels import (
     CONNECTIONS,
     DEFAULTS,
     DOSSIERS,
+    EVIDENCE,
+    EVIDENCE_DOSSIERS,
     FRESHNESS,
     INSPECTION,
     PANELS,
@@ -36,7 +38,7 @@ from motcua import clock
 from rates.cohort import Cell, cohort_of
 from rates.definitions import DEFINITIONS, FORMS, definition
 from rates.dossier import Dossier
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, TallyRow, version
+from rates.effects import NOTHING, Canary, DeadLetter, DossierRow, Reached, TallyRow, version
 from rates.failures import Fatal
 from rates.register import Register
 from rates.tallies import days_of, lanes, mask_of
@@ -46,13 +48,17 @@ from rates.wire import (
     E_RESULT_CLEAN,
     POPULATION_DATABASE,
     RESULT_REQUIRED,
+    Full,
     Reason,
     Rejection,
 )
 from sinks import migrate, reads, reference, workers
 from sinks.client import Database, connect
 from sinks.cohorts import CohortStore
+from streams.events import Message, Source, by_column
+from streams.ledger import Ledger
 from tests.support.alarmed import alarmed
+from tests.support.register import SmallRegister
 
 RECEIVED = 1_696_233_600  # 2023-10-02 15:00 local
 _names = count(1)
@@ -180,7 +186,7 @@ async def test_every_panel_answers_with_its_columns_under_every_definition(
         rows = await stored.rows(panel.text(one, form), panel.values(given))
         for row in rows:
             assert list(row) == [column.name for column in panel.columns]
-    assert rows or panel.id.startswith("scoreboard")
+    assert rows or panel.id.startswith(("scoreboard", "evidence"))
 
 
 async def test_the_pages_rates_are_those_of_the_command_line(stored: Database) -> None:
@@ -337,11 +343,40 @@ async def test_the_backlog_is_told_by_due_day_and_every_open_dossier_is_in_one_b
             assert set(found) == set(AGES)
 
 
+async def test_evidence_is_what_is_above_the_ordinary_with_the_dossiers_that_it_is(engine_url: str) -> None:
+    async with connect(engine_url, f"panels_{next(_names)}") as database:
+        await migrate.migrate(database, RECEIVED, lambda _line: None)
+        await reference.save(database, 1_700_000_000)
+        store = CohortStore(database)
+        ledger = Ledger(SmallRegister())
+        events = [
+            (
+                Source(Message(0, at, 0, None, None), version(1, at, 0), RECEIVED, None),
+                Full(
+                    f"{unit}-231002-{at:04}", unit, 0, 10, RECEIVED, RECEIVED, RECEIVED, RECEIVED,
+                    "1.000001", "", E_RESULT | (E_RESULT_CLEAN if unit == "H18.03" or at % 4 else 0),
+                ),
+            )
+            for at, unit in enumerate(("H18.02",) * 40 + ("H18.03",) * 40)
+        ]  # fmt: skip
+        sought = ledger.seek(by_column(events))
+        ledger.load(sought.missing, NOTHING)
+        changes = ledger.fold(sought, {0: version(1, 79, 0)})
+        await store.save_dossiers(changes.dossiers)
+        await store.save_tallies(changes.tallies)
+        (found,) = await ask(database, EVIDENCE)
+        assert found == {
+            "code": "H18.02", "body_code": "H18", "detector_id": "G2", "matching": 10, "total": 40
+        }  # fmt: skip
+        behind = await ask(database, EVIDENCE_DOSSIERS, unit="H18.02", detector="G2")
+        assert sorted(row["number"] for row in behind) == [f"H18.02-231002-{at:04}" for at in range(0, 40, 4)]
+
+
 @pytest.mark.parametrize("panel", [one for one in PANELS if "only" in one.parameters], ids=lambda one: one.id)
 async def test_whoever_is_limited_to_one_body_gets_the_rows_of_that_body_alone(
     stored: Database, panel: Panel
 ) -> None:
-    asked = {"unit": "H18.02"} if panel is DOSSIERS else {}
+    asked = {"unit": "H18.02"} if panel in (DOSSIERS, EVIDENCE_DOSSIERS) else {}
     mine = await ask(stored, panel, only="G15", **asked)
     for row in mine:
         assert str(row.get("code", "G15")).startswith("G15") or panel is BY_SYSTEM

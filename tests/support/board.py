@@ -359,6 +359,17 @@ class Board:
         ]
         return found[values["offset"] : values["offset"] + values["limit"]] if self.version else []
 
+    def evidence(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """One unit above the ordinary beyond doubt, and one that chance explains."""
+        found = [
+            {"code": code, "body_code": "H18", "detector_id": "G2", "matching": matching, "total": 40}
+            for code, matching in (("H18.02", 20), ("H18.03", 1))
+        ]
+        return found if self.version and values["only"] in ("", "H18") else []
+
+    def evidence_dossiers(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self.dossiers(text, {**values, "missing": 0}) if values["detector"] == "G2" else []
+
     def alerts(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [row for row in self.alarms if values["only"] in ("", row["body_code"])]
 
