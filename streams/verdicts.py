@@ -46,6 +46,9 @@ EVERY_SECONDS: Final = 30.0
 """How often it looks whether data have come further."""
 WAITING: Final = 1_000
 """So many messages may wait in Kafka: with more of them, history is being published or caught up with."""
+REST: Final = 20
+"""How many times as long as an evaluation took it rests after it, at least."""
+_LINES: Final = 20
 REFRESH_SECONDS: Final = 3600
 """How long an alert that stands keeps figures that have moved since."""
 
@@ -159,15 +162,7 @@ class Judge:
         turns, moved = await asyncio.to_thread(judged)
         rulings = await self._rulings(turns + moved, seen)
         await self._store.save(rulings, at, fresh=True)
-        for ruling in rulings:
-            if ruling.tells and "firing" in (ruling.before.status, ruling.after.status):
-                log.info(
-                    "alert",
-                    rule=ruling.key.rule,
-                    subject=ruling.key.subject,
-                    state=ruling.after.status,
-                    severity=ruling.after.severity,
-                )
+        _log([one for one in rulings if one.tells and "firing" in (one.before.status, one.after.status)])
         return len(turns)
 
     def _moved(
@@ -226,6 +221,14 @@ class Judge:
         return found
 
 
+def _log(rulings: Sequence[Ruling]) -> None:
+    for one in rulings[:_LINES]:
+        key, state = one.key, one.after
+        log.info("alert", rule=key.rule, subject=key.subject, state=state.status, severity=state.severity)
+    if len(rulings) > _LINES:
+        log.info("more alerts fired or ended", count=len(rulings) - _LINES)
+
+
 def _said(turn: Turn) -> Reading:
     """What is said of a turn: that nothing is the matter where it ends an alert."""
     over = turn.after.status == "ok" and turn.reading.zone == "between"
@@ -260,7 +263,9 @@ async def run(
         log.info("alert rules without their tallies", rules=", ".join(LEFT_OUT))
     from streams.vitals import lag
 
+    loop = asyncio.get_running_loop()
     while not app.should_stop:
+        began = loop.time()
         if OWNER in app.buffer.durable and not app.rebalancing:
             try:
                 if sum(lag(app).values()) <= WAITING:
@@ -272,4 +277,4 @@ async def run(
             except Fatal as error:
                 # What is wrong with alerts must not stop what counts.
                 log.error("alerts were not evaluated", reason=str(error))
-        await app.sleep(EVERY_SECONDS)
+        await app.sleep(max(EVERY_SECONDS, REST * (loop.time() - began)))

@@ -1,6 +1,7 @@
 """What each rule takes for bad and for good, and that stale data change nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -230,3 +231,9 @@ async def test_data_that_have_come_no_further_are_not_judged_again() -> None:
     ((rulings, at, fresh),) = store.saved
     assert (at, fresh) == (MONDAY, True)
     assert ("H18", "too_few") in {(one.key.subject, one.after.status) for one in rulings}
+
+
+def test_the_handbook_says_what_to_do_for_every_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert {line.removeprefix("### ") for line in page.splitlines() if line.startswith("### R")} == set(BY_ID)
+    assert all(one.anchor == f"docs/operations.md#{one.id.lower()}" for one in ALL)
