@@ -6,6 +6,7 @@ freshness of the pipe has it, nothing is evaluated: every alert stays as it is, 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -74,7 +75,7 @@ class VerdictStore(Protocol):
 
 
 class Judge:
-    """Evaluates the rules over one store. `now` in seconds since 1970 UTC."""
+    """Evaluates the rules over one store. `now` in seconds since 1970 UTC; `counts`: of evaluations."""
 
     def __init__(
         self,
@@ -83,12 +84,14 @@ class Judge:
         now: Callable[[], int],
         canary_seconds: float,
         rules: Sequence[Rule] = RULES,
+        counts: MutableMapping[str, int] | None = None,
     ) -> None:
         self._store = store
         self._calendar = calendar
         self._now = now
         self._canary_seconds = canary_seconds
         self._rules = rules
+        self._counts = Counter[str]() if counts is None else counts
         self._tallies = {name for rule in rules for name in rule.tallies}
 
     async def judge(self) -> int | None:
@@ -162,6 +165,7 @@ class Judge:
         turns, moved = await asyncio.to_thread(judged)
         rulings = await self._rulings(turns + moved, seen)
         await self._store.save(rulings, at, fresh=True)
+        self._counts["evaluations"] += 1
         _log([one for one in rulings if one.tells and "firing" in (one.before.status, one.after.status)])
         return len(turns)
 
@@ -252,13 +256,8 @@ class _Seen(NamedTuple):
         return self.register.name(code, self.day)
 
 
-async def run(
-    app: "App", judge: Judge, tell: Callable[[], Awaitable[None]], counts: MutableMapping[str, int]
-) -> None:
-    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told.
-
-    `counts`: where evaluations are counted.
-    """
+async def run(app: "App", judge: Judge, tell: Callable[[], Awaitable[None]]) -> None:
+    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told."""
     if LEFT_OUT:
         log.info("alert rules without their tallies", rules=", ".join(LEFT_OUT))
     from streams.vitals import lag
@@ -269,8 +268,7 @@ async def run(
         if OWNER in app.buffer.durable and not app.rebalancing:
             try:
                 if sum(lag(app).values()) <= WAITING:
-                    evaluated = await judge.judge() is not None
-                    counts["evaluations"] += evaluated
+                    await judge.judge()
                 await tell()
             except Retry as away:
                 log.debug("the alerts wait", reason=str(away))
