@@ -177,7 +177,7 @@ def silence(
         raise wrong("--reason is missing: whoever finds the silence must know why")
     last = day(until, "--until")
     at = clock.now()
-    ends = _midnight(last) if last else at
+    ends = _midnight(last) if last else 0
     if last and ends <= at:
         raise wrong(f"--until {last} has passed")
 
@@ -189,7 +189,13 @@ def silence(
         )
 
     ask(question)
-    row = {"rule": rule_id, "subject": subject, "until": clock.iso(ends), "reason": reason, "by": who}
+    row = {
+        "rule": rule_id,
+        "subject": subject,
+        "until": clock.iso(ends) if ends else None,
+        "reason": reason,
+        "by": who,
+    }
     if as_json:
         show({"rows": [row]})
     else:

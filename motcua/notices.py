@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 _TRIES: Final = 3
 _SECONDS: Final = 5.0
 """How long one try may take."""
+_LISTED: Final = 100
+"""So many alerts are listed in a letter; `motcua alerts` has all."""
 _APART: Final = 10
 """Seconds that clocks may be apart."""
 _LONG: Final = 7 * 24.0
@@ -224,13 +226,16 @@ def written(notice: Notice, sender: str, to: Sequence[str]) -> EmailMessage:
             if not those:
                 continue
             lines += ["", f"{head}:"]
-            for one in those:
+            for one in those[:_LISTED]:
                 rule = _RULES.get(one.rule)
                 name = (rule.name_vi if vi else rule.name_en) if rule else one.rule
                 since = clock.iso(one.since)[:16].replace("T", " ")
                 lines.append(f"- {one.rule} {name}, {one.subject} [{one.severity}, {since}]")
                 if not one.over:
                     lines.append(f"  {one.reason_vi if vi else one.reason_en}")
+            if len(those) > _LISTED:
+                more = len(those) - _LISTED
+                lines.append(f"… và {more} cảnh báo nữa" if vi else f"… and {more} more")
         lines += ["", ""]
     message.set_content("\n".join(lines).rstrip() + "\n")
     return message

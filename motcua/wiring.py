@@ -224,8 +224,8 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 register, at = await store.register(), clock.now()
                 await notifier.notify(at, lambda code: register.name(code, day_of(at)))
 
-        judging = verdicts.Judge(store, calendar, clock.now, settings.canary_seconds)
-        await verdicts.run(running, judging, tell, counts)
+        judging = verdicts.Judge(store, calendar, clock.now, settings.canary_seconds, counts=counts)
+        await verdicts.run(running, judging, tell)
 
     async def settle(connected: Database) -> None:
         """One month at a time, while nothing waits; without its sums answers are slower, and the same."""

@@ -46,7 +46,7 @@ def views(body: str) -> Iterator[str]:
     )
     matches = (
         f"silence -> (silence.1 IN ('{ALL}', a.rule)) AND "
-        f"(silence.2 IN ('{ALL}', a.subject) OR silence.2 = concat(a.body, '.{ALL}'))"
+        f"(silence.2 IN ('{ALL}', a.subject) OR a.level = 'unit' AND silence.2 = concat(a.body, '.{ALL}'))"
     )
     ends = f"arrayMap(one -> one.3, arrayFilter({matches}, silences))"
     yield (
@@ -131,8 +131,7 @@ class Alerts:
         """The tallies of these bodies and units by system, as `counted` takes days."""
         names = [name for name in TALLIES if name in tallies]
         sums = ", ".join(f"toUInt64(sum(c.{name})) AS {name}" for name in names)
-        wanted = "(SELECT arrayJoin(splitByChar(',', {codes:String})))"
-        period = {"first": _day(first), "last": _day(last), "codes": ",".join(sorted(codes))}
+        wanted = _these(codes)
         rows = await self._database.rows(
             f"SELECT body AS code, system, {sums} "
             "FROM body_sums(first = {first:Date}, last = {last:Date}) AS c "
@@ -141,7 +140,7 @@ class Alerts:
             f"WHERE basis = {_RECEIVED} AND day BETWEEN {{first:Date}} AND {{last:Date}} "
             f"AND unit IN {wanted} GROUP BY code, system "
             "SETTINGS do_not_merge_across_partitions_select_final = 1",
-            period,
+            {"first": _day(first), "last": _day(last)},
         )
         found: dict[str, dict[str, Counts]] = {}
         for row in rows:
@@ -170,20 +169,19 @@ class Alerts:
         """On which of the days before it was last heard of each unit was heard, and what it received then."""
         if not codes:
             return []
-        wanted = "unit IN (SELECT arrayJoin(splitByChar(',', {codes:String})))"
+        wanted = f"unit IN {_these(codes)}"
         ended = f"SELECT unit, min(day) AS began, max(last) AS ended FROM heard WHERE {wanted} GROUP BY unit"
         since = f"(SELECT toDate(greatest(toInt32(toDate(min(ended))) - {WINDOW}, 0)) FROM ({ended}))"
         rows = await self._database.rows(
             "SELECT toString(h.unit) AS code, groupBitOr(if(h.heard, bitShiftLeft(toUInt32(1), "
-            "toDate(e.ended) - h.day), 0)) AS days, "
+            "greatest(toDate(e.ended) - h.day, 0)), 0)) AS days, "
             "sumIf(h.received, h.day >= e.began AND h.day < toDate(e.ended)) AS accepted FROM ("
             f"SELECT unit, day, true AS heard, toUInt32(0) AS received FROM heard WHERE {wanted} "
             f"AND day >= {since} UNION ALL SELECT unit, day, false AS heard, received FROM tallies FINAL "
             f"WHERE basis = {_RECEIVED} AND {wanted} AND day >= {since}) AS h "
             f"INNER JOIN ({ended}) AS e ON e.unit = h.unit "
             f"WHERE h.day >= toDate(e.ended) - {WINDOW} GROUP BY code "
-            "SETTINGS do_not_merge_across_partitions_select_final = 1",
-            {"codes": ",".join(codes)},
+            "SETTINGS do_not_merge_across_partitions_select_final = 1"
         )
         return [(row["code"], int(row["days"]), int(row["accepted"])) for row in rows]
 
@@ -217,6 +215,12 @@ class Alerts:
                 "fresh": uints([int(fresh)], 8),
             },
         )
+
+
+def _these(codes: Collection[str]) -> str:
+    """SQL for these units and bodies. In the query's text: no address holds all of them as a parameter."""
+    # Digits, dots, G or H (`rates.wire`), so they need no quoting.
+    return f"(SELECT arrayJoin(splitByChar(',', '{','.join(sorted(codes))}')))"
 
 
 def _stated(rulings: Sequence[Ruling], at: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ freshness of the pipe has it, nothing is evaluated: every alert stays as it is, 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -46,6 +47,9 @@ EVERY_SECONDS: Final = 30.0
 """How often it looks whether data have come further."""
 WAITING: Final = 1_000
 """So many messages may wait in Kafka: with more of them, history is being published or caught up with."""
+REST: Final = 20
+"""How many times as long as an evaluation took it rests after it, at least."""
+_LINES: Final = 20
 REFRESH_SECONDS: Final = 3600
 """How long an alert that stands keeps figures that have moved since."""
 
@@ -71,7 +75,7 @@ class VerdictStore(Protocol):
 
 
 class Judge:
-    """Evaluates the rules over one store. `now` in seconds since 1970 UTC."""
+    """Evaluates the rules over one store. `now` in seconds since 1970 UTC; `counts`: of evaluations."""
 
     def __init__(
         self,
@@ -80,12 +84,14 @@ class Judge:
         now: Callable[[], int],
         canary_seconds: float,
         rules: Sequence[Rule] = RULES,
+        counts: MutableMapping[str, int] | None = None,
     ) -> None:
         self._store = store
         self._calendar = calendar
         self._now = now
         self._canary_seconds = canary_seconds
         self._rules = rules
+        self._counts = Counter[str]() if counts is None else counts
         self._tallies = {name for rule in rules for name in rule.tallies}
 
     async def judge(self) -> int | None:
@@ -159,15 +165,8 @@ class Judge:
         turns, moved = await asyncio.to_thread(judged)
         rulings = await self._rulings(turns + moved, seen)
         await self._store.save(rulings, at, fresh=True)
-        for ruling in rulings:
-            if ruling.tells and "firing" in (ruling.before.status, ruling.after.status):
-                log.info(
-                    "alert",
-                    rule=ruling.key.rule,
-                    subject=ruling.key.subject,
-                    state=ruling.after.status,
-                    severity=ruling.after.severity,
-                )
+        self._counts["evaluations"] += 1
+        _log([one for one in rulings if one.tells and "firing" in (one.before.status, one.after.status)])
         return len(turns)
 
     def _moved(
@@ -226,6 +225,14 @@ class Judge:
         return found
 
 
+def _log(rulings: Sequence[Ruling]) -> None:
+    for one in rulings[:_LINES]:
+        key, state = one.key, one.after
+        log.info("alert", rule=key.rule, subject=key.subject, state=state.status, severity=state.severity)
+    if len(rulings) > _LINES:
+        log.info("more alerts fired or ended", count=len(rulings) - _LINES)
+
+
 def _said(turn: Turn) -> Reading:
     """What is said of a turn: that nothing is the matter where it ends an alert."""
     over = turn.after.status == "ok" and turn.reading.zone == "between"
@@ -249,27 +256,23 @@ class _Seen(NamedTuple):
         return self.register.name(code, self.day)
 
 
-async def run(
-    app: "App", judge: Judge, tell: Callable[[], Awaitable[None]], counts: MutableMapping[str, int]
-) -> None:
-    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told.
-
-    `counts`: where evaluations are counted.
-    """
+async def run(app: "App", judge: Judge, tell: Callable[[], Awaitable[None]]) -> None:
+    """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told."""
     if LEFT_OUT:
         log.info("alert rules without their tallies", rules=", ".join(LEFT_OUT))
     from streams.vitals import lag
 
+    loop = asyncio.get_running_loop()
     while not app.should_stop:
+        began = loop.time()
         if OWNER in app.buffer.durable and not app.rebalancing:
             try:
                 if sum(lag(app).values()) <= WAITING:
-                    evaluated = await judge.judge() is not None
-                    counts["evaluations"] += evaluated
+                    await judge.judge()
                 await tell()
             except Retry as away:
                 log.debug("the alerts wait", reason=str(away))
             except Fatal as error:
                 # What is wrong with alerts must not stop what counts.
                 log.error("alerts were not evaluated", reason=str(error))
-        await app.sleep(EVERY_SECONDS)
+        await app.sleep(max(EVERY_SECONDS, REST * (loop.time() - began)))

@@ -14,7 +14,7 @@ from rates.tallies import BIT, LANE_BITS, SYSTEMS
 from rates.wire import day_of
 from sinks import alerts, generations, migrate, reference
 from sinks.alerts import Alerts, Asked
-from sinks.client import Database, connect
+from sinks.client import Database, connect, strings, uints
 from sinks.cohorts import CohortStore
 from sinks.generations import Source
 from streams.verdicts import Judge
@@ -73,6 +73,16 @@ class World:
         day = day_of(MONDAY) - 3
         cell = Cell(SYSTEMS.index(system), 0, day)
         row = TallyRow(CohortKey(unit, 202303), cell, version(1, next(self.at), 0), vector)
+        await self.store.save_tallies([row])
+
+    async def heard(self, unit: str, at: int) -> None:
+        """Ten dossiers of a unit, learnt at a moment."""
+        day = day_of(at)
+        await self.database.insert(
+            "heard", {"unit": strings([unit]), "day": uints([day], 16), "last": uints([at], 32)}
+        )
+        vector = sum(10 << LANE_BITS * BIT[name] for name in ("received", "open", "digitised"))
+        row = TallyRow(CohortKey(unit, 202303), Cell(0, 0, day), version(1, next(self.at), 0), vector)
         await self.store.save_tallies([row])
 
     async def evaluate(self, now: int) -> int | None:
@@ -150,3 +160,59 @@ async def test_every_rule_and_registered_subject_has_its_row_whatever_is_stored(
         assert {(row["rule"], row["level"]): (row["n"], row["one"]) for row in found} == {
             (rule.id, level): (subjects[level], subjects[level]) for rule in RULES for level in rule.levels
         }
+
+
+async def test_an_office_that_falls_silent_fires_on_the_next_working_day(world: World) -> None:
+    silent, awake = world.units[SLIPPING][:2]
+    first = MONDAY - 40 * DAY
+    for unit in (silent, awake):
+        for back in range(40):
+            await world.heard(unit, first + back * DAY)
+    thursday, friday, saturday, monday = (MONDAY + days * DAY for days in (3, 4, 5, 7))
+    for unit, until in ((silent, thursday), (awake, saturday)):
+        for at in range(MONDAY, until + 1, DAY):
+            await world.heard(unit, at)
+    for at in (friday, saturday, saturday + 3600, saturday + DAY):
+        await world.evaluate(at)
+        # Friday went by without a word; nobody is called for that on a weekend.
+        assert await world.rows(rule="R4", state="firing") == []
+    assert [row["subject"] for row in await world.rows(rule="R4", state="pending")] == [silent]
+    await world.evaluate(monday)
+    fired = [(row["subject"], row["severity"]) for row in await world.rows(rule="R4", state="firing")]
+    assert fired == [(silent, "critical")]
+    await world.heard(silent, monday + 60)
+    await world.evaluate(monday + 3600)
+    await world.evaluate(monday + 7200)
+    assert await world.rows(rule="R4", state="firing") == []
+    told = await alerts.history(world.database, "R4", silent)
+    assert [row["state"] for row in reversed(told)] == ["pending", "firing", "ok"]
+
+
+async def test_a_silence_of_a_body_s_units_is_shown_beside_each_of_them_and_not_beside_the_body(
+    world: World,
+) -> None:
+    await world.evaluate(MONDAY)
+    given = {"reason": "moving house", "by": "a test", "until": MONDAY + DAY}
+    await alerts.silence(world.database, rule="R1", subject="H18.*", now=1, **given)
+    rows = await alerts.now(world.database, Asked(rule="R1"), quiet=True)
+    silenced = {row["subject"] for row in rows if row["silenced_until"]}
+    assert silenced == {row["subject"] for row in rows if row["body"] == "H18" and row["level"] == "unit"}
+    await world.evaluate(MONDAY + 2 * DAY)
+    rows = await alerts.now(world.database, Asked(rule="R1"), quiet=True)
+    assert not any(row["silenced_until"] for row in rows)
+
+
+async def test_while_data_are_stale_what_is_well_is_not_vouched_for_and_what_fires_goes_on(
+    world: World,
+) -> None:
+    for unit in world.units[SLIPPING][:3]:
+        await world.lay(unit, 0.1)
+    for days in range(3):
+        await world.evaluate(MONDAY + days * DAY)
+    before = await world.rows(rule="R1", state="firing")
+    assert before
+    world.now += 3600
+    assert await world.judge.judge() is None
+    assert await world.rows(rule="R1", state="firing") == before
+    assert await world.rows(rule="R7", state="ok") == []
+    assert len(await world.rows(rule="R7", state="stale", level="province")) == 63

@@ -1,6 +1,7 @@
 """What each rule takes for bad and for good, and that stale data change nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -8,16 +9,16 @@ from rates import alerts
 from rates.alerts import ALL, REQUIRED, RESULT, RULES, Figures, Level, rule, usable
 from rates.calendar import Calendar
 from rates.effects import Moment
-from rates.freshness import Office, Pipe
+from rates.freshness import Office
 from rates.register import Register
 from rates.statistics import Peers, wilson
 from rates.tallies import TALLIES
 from rates.targets import Target
-from rates.verdicts import Counted, Counts, Held, Key, Ruling, State, reasons, standing
+from rates.verdicts import reasons, standing
 from streams.verdicts import WAITING, Judge
+from tests.support.verdicts import MONDAY, Memory
 
 TARGET = Target("commune", "e_result", 0, 65_535, 0.60, "a test", confirmed=True)
-MONDAY = 1_678_672_800  # 2023-03-13 09:00 local
 BY_ID = {one.id: one for one in ALL}
 
 
@@ -166,39 +167,6 @@ def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_
     assert (last.target, last.valid_to) == (1.0, 20_453)
 
 
-class Memory:
-    """A store of verdicts of which a test sets the moment."""
-
-    def __init__(self) -> None:
-        self.now = Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True)
-        self.saved: list[tuple[Sequence[Ruling], int, bool]] = []
-
-    async def moment(self) -> Moment:
-        return self.now
-
-    async def register(self) -> Register:
-        return Register.shipped()
-
-    async def counted(self, first: int, last: int, tallies: Collection[str]) -> Sequence[Counted]:
-        return []
-
-    async def systems(
-        self, codes: Collection[str], first: int, last: int, tallies: Collection[str]
-    ) -> Mapping[str, Mapping[str, Counts]]:
-        return {}
-
-    async def offices(self, register: Register, through: Pipe) -> Mapping[str, Office]:
-        return {}
-
-    async def states(self) -> Mapping[Key, Held]:
-        # Both would turn at once: there is nothing to judge them by.
-        firing = State("firing", "warn", MONDAY - 900_000, 0)
-        return {Key("R1", "province", "H18"): Held(firing, 1, 100, 0)}
-
-    async def save(self, rulings: Sequence[Ruling], at: int, *, fresh: bool) -> None:
-        self.saved.append((rulings, at, fresh))
-
-
 @pytest.mark.parametrize(
     ("moment", "now"),
     [
@@ -230,3 +198,9 @@ async def test_data_that_have_come_no_further_are_not_judged_again() -> None:
     ((rulings, at, fresh),) = store.saved
     assert (at, fresh) == (MONDAY, True)
     assert ("H18", "too_few") in {(one.key.subject, one.after.status) for one in rulings}
+
+
+def test_the_handbook_says_what_to_do_for_every_rule() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert {line.removeprefix("### ") for line in page.splitlines() if line.startswith("### R")} == set(BY_ID)
+    assert all(one.anchor == f"docs/operations.md#{one.id.lower()}" for one in ALL)

@@ -6,7 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from prometheus_client import Metric as Family
@@ -15,19 +15,24 @@ from prometheus_client.parser import text_string_to_metric_families
 from dashboards.page import pipeline
 from dashboards.page.counted import Asked
 from motcua import logs
-from motcua.metrics import EVERYWHERE, INTAKE, PAGE, PROCESS, STAGES, WORKER, documentation, exposed
+from motcua.metrics import CHANNELS, EVERYWHERE, INTAKE, PAGE, PROCESS, STAGES, WORKER, documentation, exposed
+from motcua.notices import Notice, Notifier, Undelivered
+from rates.calendar import Calendar
 from rates.cohort import Cell, CohortKey
 from rates.effects import Checked, Compared, Difference, DossierRow, Reached, version
 from rates.failures import Refused, Retry
+from sinks.client import Database
 from streams.audit import Auditor, partition_of
 from streams.batches import CANARY, Folder
 from streams.events import Message
 from streams.intake import App
 from streams.offsets import Buffer, Limits
+from streams.verdicts import Judge
 from streams.vitals import Numbers, Teller, Told, numbers
 from tests.support.calls import UNIT, call, full
 from tests.support.memory import MemoryStore
 from tests.support.register import SmallRegister
+from tests.support.verdicts import MONDAY, Memory
 
 PROMTOOL = shutil.which("promtool")
 NOON = 1_696_222_800
@@ -70,6 +75,33 @@ class Suspect:
         return {}
 
 
+class Firing(Database):
+    """A database in which one alert fires, and that forgets whom it told."""
+
+    def __init__(self) -> None: ...
+
+    async def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        row = {"rule": "R1", "level": "province", "subject": "H18", "body": "H18", "severity": "warn"}
+        said = {"since": NOON, "reason_vi": "", "reason_en": "", "silenced_until": 0}
+        return [row | said] if "alerts_now" in query else []
+
+    async def value(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:
+        return 1
+
+    async def insert(self, table: str, columns: Mapping[str, Any]) -> None: ...
+
+
+class Way(NamedTuple):
+    """A way out that takes a notice, or does not."""
+
+    name: str
+    works: bool
+
+    async def send(self, notice: Notice) -> None:
+        if not self.works:
+            raise Undelivered("not now")
+
+
 async def worker() -> Numbers:
     """The numbers of a worker that has seen everything that it counts."""
     app = App("metrics", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
@@ -96,6 +128,10 @@ async def worker() -> Numbers:
         raise Retry("clickhouse", "connection refused")
 
     await Teller(app, "here:1", never, lambda: NOON).tell()
+    await Judge(Memory(), Calendar.shipped(), lambda: MONDAY, 10, counts=folder.counts).judge()
+    ways = [Way(name, works) for name in CHANNELS for works in (True, False)]
+    notifier = Notifier(Firing(), ways, reminder_hours=24, counts=folder.counts, wait=0)
+    await notifier.notify(NOON, lambda code: (code, code))
     app.buffer.new_epoch()
     app.buffer.begin({0: 5})
     await app.buffer.offer({0: [batch[0]._replace(offset=5)]}, app.buffer.epoch)
@@ -176,7 +212,7 @@ class Watched(dict[str, int]):
 def test_whatever_a_worker_counts_is_in_the_catalogue(own: Numbers) -> None:
     watched = Watched(own.counts)
     exposed(WORKER, lambda: own._replace(counts=watched))()
-    prefixed = {name for name in watched if name.startswith(("dead_", "batches_"))}
+    prefixed = {name for name in watched if name.startswith(("dead_", "batches_", "notices_"))}
     # How many batches there were is the sum over their sizes.
     assert watched.keys() - watched.seen - prefixed == {"batches"}
     assert sum(own.counts[name] for name in prefixed if name.startswith("batches_")) == own.counts["batches"]
