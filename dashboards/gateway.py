@@ -24,7 +24,8 @@ class Gateway:
     """One Grafana. Use it as a context: at its end the connections close."""
 
     def __init__(self, address: str, token: str) -> None:
-        """`address`: http://host[:port][/path]; `token`: of a service account that may edit."""
+        """`address`: http://host[:port][/path]. `token`: of a service account with the role Admin, which
+        alone may read data sources and set alert rules."""
         from grafana_api.grafana_face import GrafanaFace
 
         parts = urlsplit(address)
@@ -107,7 +108,7 @@ def _group(folder: str, group: str) -> str:
 
 def _refused(status: int, message: str) -> str:
     if status in (401, 403):
-        return f"grafana: {message}. Next: MOTCUA_GRAFANA_TOKEN=… of a service account with the role Editor"
+        return f"grafana: {message}. Next: MOTCUA_GRAFANA_TOKEN=… of a service account with the role Admin"
     if "provisioned" in message.lower() or "provenance" in message.lower():
         return f"grafana: {message}. Next: nothing to push, files keep it; motcua dashboards check compares"
     return f"grafana: {message}. Next: motcua dashboards check"

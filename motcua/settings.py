@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         description="the Grafana that dashboards are sent to, http://host:port",
     )
     grafana_token: SecretStr = Field(
-        default=SecretStr(""), description="the token of a service account of it that may edit"
+        default=SecretStr(""), description="the token of a service account of it with the role Admin"
     )
     worker_port: int = Field(
         default=0, ge=0, le=65535, description="a worker's health and metrics, on loopback; 0: a free port"

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from dashboards import alarms, checks
 from motcua import clock
-from sinks import migrate
+from sinks import migrate, reference
 from sinks.client import Database, connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,3 +61,17 @@ async def test_units_are_counted_by_body_and_a_body_without_alerts_is_zero(told:
         "H14": 0.0,
         "H15": 0.0,
     }
+
+
+async def test_the_monitors_own_view_gives_answers_of_alerts(engine_url: str) -> None:
+    async with connect(engine_url, f"alarms_{next(_names)}") as database:
+        await migrate.migrate(database, 1_700_000_000, lambda _line: None)
+        if not await database.rows("SHOW TABLES LIKE 'alerts_now'"):
+            pytest.skip("this program makes no view alerts_now yet")
+        await reference.save(database, 1_700_000_000)
+        for rule in alarms.RULES:
+            columns = await database.rows(f"DESCRIBE TABLE ({rule.sql})")
+            assert checks.one_number({column["name"]: column["type"] for column in columns}), rule.uid
+        provinces = await database.rows(alarms.RULES[0].sql)
+        assert len({(row["rule"], row["subject"]) for row in provinces}) == len(provinces) > 34
+        assert {row["value"] for row in provinces} == {0.0}

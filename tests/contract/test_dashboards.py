@@ -1,9 +1,11 @@
 """`motcua dashboards push` and `check` against a Grafana's HTTP API: what was sent is there, and is told."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -11,6 +13,8 @@ from dashboards import alarms, grafana
 from dashboards.gateway import Gateway, holds
 from motcua.cli import app
 from rates.failures import Fatal, Retry
+from sinks import migrate
+from sinks.client import connect
 from tests.support.grafana import TOKEN, Grafana, running
 
 pytest.importorskip("grafana_api", reason="grafana-api is not installed")
@@ -102,6 +106,28 @@ def test_a_grafana_below_a_path_is_reached_there(server: Grafana) -> None:
         assert not below.has_source("motcua-clickhouse")
     with Gateway(server.address, TOKEN) as gateway:
         assert gateway.has_source("motcua-clickhouse")
+
+
+def test_a_rule_that_grafana_would_not_take_is_told_by_the_database_itself(
+    server: Grafana, engine_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(prepared(engine_url))
+    monkeypatch.setenv("MOTCUA_CLICKHOUSE", engine_url)
+    monkeypatch.setenv("MOTCUA_DATABASE", "checked")
+    told("push")
+    late = next(rule for rule in alarms.RULES if rule.uid == "motcua-late")
+    monkeypatch.setattr(alarms, "RULES", (late,))
+    assert told("check").exit_code == 0
+    bad = msgspec.structs.replace(late, rows="(SELECT 1 AS complete)", number="complete), (1")
+    monkeypatch.setattr(alarms, "RULES", (bad,))
+    checked = told("check")
+    assert checked.exit_code == 1
+    assert states(checked)["alert rule motcua-late: not labels and one number"] == "wrong"
+
+
+async def prepared(engine_url: str) -> None:
+    async with connect(engine_url, "checked") as database:
+        await migrate.migrate(database, 1_700_000_000, lambda _line: None)
 
 
 def test_what_the_server_adds_is_no_difference_and_what_it_lacks_is() -> None:

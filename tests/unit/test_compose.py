@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +73,14 @@ def test_every_path_that_is_mounted_or_copied_is_there() -> None:
     assert copied
     for path in (*mounted, *(one for line in copied for one in line.split())):
         assert (ROOT / path).exists(), path
+
+
+def test_the_image_has_every_package_of_the_program() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"^COPY (\w+) \./\1$", image, re.MULTILINE)) == packages
+    assert "run.lock" in image
 
 
 def test_every_volume_and_secret_is_declared() -> None:
