@@ -10,6 +10,7 @@ from motcua import clock
 from motcua.access import limited
 from motcua.cli import Json, app, ask, console, day, say, settings, show, table, wrong
 from rates.alerts import Level, Rule, rule
+from rates.sheets import EPOCH
 from rates.wire import BODY, UNIT
 
 STATES: Final = ("ok", "pending", "firing", "too_few", "stale")
@@ -102,7 +103,7 @@ def explain(rule_id: RuleArgument, subject: SubjectArgument, as_json: Json = Fal
             level: Level = row["level"]
             said = await judge.explain(Key(rule_id, level, subject), at)
             if said is not None:
-                _, reading, parts = said
+                of, reading, parts = said
                 vi, en = reasons(found, reading, parts)
                 answer["now"] = {
                     "zone": reading.zone,
@@ -113,6 +114,13 @@ def explain(rule_id: RuleArgument, subject: SubjectArgument, as_json: Json = Fal
                     "median": reading.median,
                     "reason_vi": vi,
                     "reason_en": en,
+                    "target": of.target
+                    and {
+                        "target": of.target.target,
+                        "valid_to": str(EPOCH + timedelta(days=of.target.valid_to)),
+                        "source": of.target.source,
+                        "confirmed": of.target.confirmed,
+                    },
                 }
                 answer["parts"] = [part._asdict() for part in parts]
         return answer
@@ -244,5 +252,7 @@ def _text(value: object) -> str:
             return "–"
         case float():
             return f"{value:.4f}"
+        case dict():
+            return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
         case _:
             return str(value)

@@ -20,7 +20,6 @@ from sinks import reference
 from sinks.client import Database, strings, uints
 
 _RECEIVED: Final = BASES.index("received")
-_STATUSES: Final = ("ok", "pending", "firing", "too_few")
 ALL: Final = "*"
 """Matches every rule, or every subject."""
 
@@ -297,7 +296,7 @@ async def now(database: Database, asked: Asked, *, quiet: bool = False) -> list[
         "SELECT rule, level, subject, body, state, severity, toUInt32(since) AS since, value, threshold, "
         "numerator, denominator, reason_vi, reason_en, toUInt32(complete_to) AS complete_to, "
         "toUInt32(ifNull(silenced_until, toDateTime(0))) AS silenced_until FROM alerts_now "
-        f"WHERE {' AND '.join(conditions)} ORDER BY indexOf({list(_STATUSES)}, state) = 3 DESC, "
+        f"WHERE {' AND '.join(conditions)} ORDER BY state = 'firing' DESC, "
         f"indexOf(['critical', 'warn', 'inspect', 'info'], severity), body, indexOf({list(LEVELS)}, level), "
         "subject, length(rule), rule",
         asked._asdict(),

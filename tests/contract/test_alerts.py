@@ -5,12 +5,13 @@ from itertools import count
 
 import pytest
 
-from rates.alerts import RULES
+from rates.alerts import RULES, Reading
 from rates.calendar import Calendar
 from rates.cohort import Cell, CohortKey
 from rates.effects import Reached, TallyRow, version
 from rates.register import Register
 from rates.tallies import BIT, LANE_BITS, SYSTEMS
+from rates.verdicts import Key, Ruling, State
 from rates.wire import day_of
 from sinks import alerts, generations, migrate, reference
 from sinks.alerts import Alerts, Asked
@@ -216,3 +217,18 @@ async def test_while_data_are_stale_what_is_well_is_not_vouched_for_and_what_fir
     assert await world.rows(rule="R1", state="firing") == before
     assert await world.rows(rule="R7", state="ok") == []
     assert len(await world.rows(rule="R7", state="stale", level="province")) == 63
+
+
+async def test_an_evaluator_that_was_stalled_changes_nothing_when_it_wakes(world: World) -> None:
+    for unit in world.units[SLIPPING][:3]:
+        await world.lay(unit, 0.1)
+    for days in range(3):
+        await world.evaluate(MONDAY + days * DAY)
+    before = await alerts.now(world.database, Asked(), quiet=True)
+    assert any(row["state"] == "firing" for row in before)
+    stalled = Ruling(
+        Key("R1", "province", SLIPPING), SLIPPING, State(), State(), Reading("good"), "", "", tells=False
+    )
+    store = Alerts(world.database, Calendar.shipped())
+    await store.save([stalled], MONDAY + DAY, fresh=True)
+    assert await alerts.now(world.database, Asked(), quiet=True) == before
