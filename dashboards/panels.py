@@ -543,6 +543,10 @@ TREND: Final = Panel(
     ),
     parameters=("first", "last", "body", "unit", "only"),
     columns=_columns(month="day", reported="count", clean="count", total="count"),
+    shape="series",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 _REACHED: Final = "(SELECT toDate(min(complete_to)) FROM freshness)"
@@ -597,6 +601,9 @@ BY_SYSTEM: Final = Panel(
     parameters=("first", "last", "body", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="system_bodies",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 SYSTEM_BODIES: Final = Panel(
@@ -612,6 +619,9 @@ SYSTEM_BODIES: Final = Panel(
     parameters=("first", "last", "system", "only"),
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="units",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 CONNECTIONS: Final = Panel(
@@ -673,6 +683,9 @@ INSPECTION: Final = Panel(
         found="count",
     ),
     drill="dossiers",
+    ratio=("reported", "total"),
+    direction="up",
+    least=30,
 )
 
 ALERTS: Final = Panel(
