@@ -28,7 +28,6 @@ MET: Final = "semi-dark-blue"
 MISSED: Final = "semi-dark-orange"
 """Colours that also those tell apart who do not tell red from green."""
 
-_WIDTH: Final = 24
 _HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "status": {str(code): words for code, words in STATUSES.items()},
@@ -44,12 +43,11 @@ _OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodie
 _NONE: Final = "–"
 
 
-def visual(shown: Panel, board: Board, lang: Lang, *, first: bool) -> Any:
+def visual(shown: Panel, board: Board, lang: Lang, width: int) -> Any:
     """A panel's builder. `Any`: the SDK's builders of panels share no type."""
     from grafana_foundation_sdk.models import common
     from grafana_foundation_sdk.models import dashboard as model
 
-    width = _WIDTH if first or shown.shape == "table" else _WIDTH // 2
     made = (
         _picture(shown)
         .id(panel_id(shown.id))

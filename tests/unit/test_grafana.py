@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dashboards import alarms, checks, grafana, macros, plugin, visuals
@@ -57,6 +58,23 @@ def test_every_board_is_there_in_both_languages_and_nothing_is_wrong_with_it() -
 
 
 @pytest.mark.parametrize("path", sorted(DASHBOARDS))
+def test_no_panel_stands_on_another_or_beside_the_board(path: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for one in DASHBOARDS[path]["panels"]:
+        at = one["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken
+        taken |= cells
+
+
+def test_two_pictures_in_a_row_share_it_and_a_lone_one_has_it() -> None:
+    series = msgspec.structs.replace(PANELS[0], shape="series")
+    table = msgspec.structs.replace(PANELS[0], shape="table")
+    assert grafana.widths([table, series, series, series, table]) == [24, 12, 12, 24, 24]
+
+
+@pytest.mark.parametrize("path", sorted(DASHBOARDS))
 def test_an_exported_board_shows_its_panels_with_the_pages_sql(path: str) -> None:
     lang, _, name = path.removesuffix(".json").partition("/")
     board = next(one for one in BOARDS if one.id == name)
@@ -102,7 +120,7 @@ def drawn(shape: Shape, **columns: Kind) -> dict[str, Any]:
         direction="up",
         least=30,
     )
-    made = visuals.visual(one, BOARDS[0], "en", first=False).build()
+    made = visuals.visual(one, BOARDS[0], "en", 24).build()
     return dict(json.loads(JSONEncoder().encode(made)))
 
 
