@@ -5,6 +5,7 @@ The output is the same for the same panels: ids and uids are fixed, keys are sor
 """
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from dashboards.choices import variable, with_following
 from dashboards.columns import said
 from dashboards.macros import ZONE
 from dashboards.page.asked import LANGS, Lang
-from dashboards.panels import panel
+from dashboards.panels import Panel, panel
 from dashboards.plugin import uid
 from dashboards.visuals import visual
 
@@ -38,6 +39,16 @@ def built() -> dict[str, str]:
 
 def text(document: object) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def widths(shown: Sequence[Panel]) -> list[int]:
+    """How wide each panel is, of 24: two pictures that follow each other share a row, all else has one."""
+    found: list[int] = []
+    while len(found) < len(shown):
+        pair = shown[len(found) : len(found) + 2]
+        halves = len(pair) == 2 and all(one.shape in ("series", "map") for one in pair)
+        found += [12, 12] if halves else [24]
+    return found
 
 
 def dashboard(board: Board, lang: Lang) -> dict[str, Any]:
@@ -65,7 +76,8 @@ def dashboard(board: Board, lang: Lang) -> dict[str, Any]:
             .keep_time(True)
         )
     )
-    for at, identifier in enumerate(dict.fromkeys(("freshness", *board.panels))):
-        made = made.with_panel(visual(panel(identifier), board, lang, first=not at))
+    shown = [panel(identifier) for identifier in dict.fromkeys(("freshness", *board.panels))]
+    for one, width in zip(shown, widths(shown), strict=True):
+        made = made.with_panel(visual(one, board, lang, width))
     found: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(made.build()))
     return found

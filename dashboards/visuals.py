@@ -28,7 +28,6 @@ MET: Final = "semi-dark-blue"
 MISSED: Final = "semi-dark-orange"
 """Colours that also those tell apart who do not tell red from green."""
 
-_WIDTH: Final = 24
 _HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "status": {str(code): words for code, words in STATUSES.items()},
@@ -44,12 +43,11 @@ _OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodie
 _NONE: Final = "–"
 
 
-def visual(shown: Panel, board: Board, lang: Lang, *, first: bool) -> Any:
+def visual(shown: Panel, board: Board, lang: Lang, width: int) -> Any:
     """A panel's builder. `Any`: the SDK's builders of panels share no type."""
     from grafana_foundation_sdk.models import common
     from grafana_foundation_sdk.models import dashboard as model
 
-    width = _WIDTH if first or shown.shape == "table" else _WIDTH // 2
     made = (
         _picture(shown)
         .id(panel_id(shown.id))
@@ -118,7 +116,13 @@ class _Query:
 
 def _picture(shown: Panel) -> Any:
     from grafana_foundation_sdk.builders import common, stat, table, timeseries
-    from grafana_foundation_sdk.models.common import BigValueGraphMode, BigValueTextMode
+    from grafana_foundation_sdk.builders.dashboard import FieldColor
+    from grafana_foundation_sdk.models.common import (
+        BigValueGraphMode,
+        BigValueTextMode,
+        TableColoredBackgroundCellOptions,
+    )
+    from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
     if shown.shape == "value":
         return (
@@ -129,7 +133,13 @@ def _picture(shown: Panel) -> Any:
         )
     if shown.shape == "series":
         return timeseries.Panel().span_nulls(False)
-    return table.Panel().filterable(False)
+    made = table.Panel().filterable(False)
+    if shown.shape in ("matrix", "map"):
+        # From pale to dark in one hue: how much, never how good. Places are rows: a map would need tiles.
+        made = made.cell_options(TableColoredBackgroundCellOptions()).color_scheme(
+            FieldColor().mode(FieldColorModeId.CONTINUOUS_BLUES)
+        )
+    return made
 
 
 def _about(shown: Panel, lang: Lang) -> str:
@@ -158,16 +168,24 @@ def _of_kind(shown: Panel, kind: Kind) -> list[str]:
 
 
 def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
-    """The transformations: rates, times in Grafana's milliseconds, and of a series what is no line."""
+    """The transformations: rates, times in Grafana's milliseconds, and what a series or a matrix is of."""
     times = {name: f"{name}_at" for name in _of_kind(shown, "time")}
     for name, (numerator, denominator) in rates(shown).items():
         yield "calculateField", _calculated(name, numerator, "/", {"matcher": _named(denominator)})
     for name, alias in times.items():
         yield "calculateField", _calculated(alias, name, "*", {"fixed": "1000"})
-    days = _of_kind(shown, "day")
-    if shown.shape == "series" and days:
-        conversion = {"targetField": days[0], "destinationType": "time", "dateFormat": "YYYY-MM-DD"}
-        yield "convertFieldType", {"fields": {}, "conversions": [conversion]}
+    if shown.shape == "series":
+        across = shown.columns[0]
+        moment: dict[str, object] = {"targetField": across.name, "dateFormat": "YYYY-MM-DD"}
+        if across.kind == "time":
+            moment = {"targetField": times[across.name]}
+        yield "convertFieldType", {"fields": {}, "conversions": [{**moment, "destinationType": "time"}]}
+    if shown.shape == "matrix":
+        rows, columns = _of_kind(shown, "text")[:2]
+        value = next(iter((*rates(shown), *_of_kind(shown, "count"))))
+        names = {"rowField": rows, "columnField": columns, "valueField": value}
+        yield "groupingToMatrix", {**names, "emptyValue": "null"}
+        return
     hidden = list(times)
     if shown.shape == "series" and rates(shown):
         hidden += _of_kind(shown, "count")

@@ -106,9 +106,11 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 def working(running: Up) -> bool:
+    from testcontainers.core.exceptions import ContainerIsNotRunning, NoSuchPortExposed
+
     try:
         return bool(running.grafana("/api/health")) and bool(running.page("/api/panels/rates"))
-    except (OSError, LookupError):
+    except (OSError, subprocess.SubprocessError, ContainerIsNotRunning, NoSuchPortExposed):
         return False
 
 

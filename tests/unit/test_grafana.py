@@ -3,14 +3,16 @@
 import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from dashboards import alarms, checks, grafana, macros, plugin
+from dashboards import alarms, checks, grafana, macros, plugin, visuals
 from dashboards.boards import BOARDS
 from dashboards.columns import COLUMNS
 from dashboards.page.asked import LANGS
-from dashboards.panels import DEFAULTS, PANELS, Column, Panel, panel
+from dashboards.panels import DEFAULTS, PANELS, Column, Kind, Panel, Shape, panel
 from rates.calendar import Calendar, Holiday
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,23 @@ def test_every_board_is_there_in_both_languages_and_nothing_is_wrong_with_it() -
 
 
 @pytest.mark.parametrize("path", sorted(DASHBOARDS))
+def test_no_panel_stands_on_another_or_beside_the_board(path: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for one in DASHBOARDS[path]["panels"]:
+        at = one["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken
+        taken |= cells
+
+
+def test_two_pictures_in_a_row_share_it_and_a_lone_one_has_it() -> None:
+    series = msgspec.structs.replace(PANELS[0], shape="series")
+    table = msgspec.structs.replace(PANELS[0], shape="table")
+    assert grafana.widths([table, series, series, series, table]) == [24, 12, 12, 24, 24]
+
+
+@pytest.mark.parametrize("path", sorted(DASHBOARDS))
 def test_an_exported_board_shows_its_panels_with_the_pages_sql(path: str) -> None:
     lang, _, name = path.removesuffix(".json").partition("/")
     board = next(one for one in BOARDS if one.id == name)
@@ -81,6 +100,70 @@ def test_a_panel_with_a_numerator_and_a_total_says_its_rate_and_one_of_days_is_a
         assert one.least > 0
     if one.columns[0].kind == "day" and set(list(kinds.values())[1:]) == {"count"}:
         assert one.shape == "series"
+
+
+def drawn(shape: Shape, **columns: Kind) -> dict[str, Any]:
+    """A panel of that shape, with a numerator and a total beside these columns, as Grafana gets it."""
+    needs_sdk()
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+    kinds: dict[str, Kind] = {**columns, "reported": "count", "total": "count"}
+    one = Panel(
+        id="drawn",
+        question_vi="?",
+        question_en="?",
+        sql="SELECT 1 FROM pipe",
+        columns=tuple(Column(name, kind) for name, kind in kinds.items()),
+        shape=shape,
+        ratio=("reported", "total"),
+        target="reuse",
+        direction="up",
+        least=30,
+    )
+    made = visuals.visual(one, BOARDS[0], "en", 24).build()
+    return dict(json.loads(JSONEncoder().encode(made)))
+
+
+def steps(panel: dict[str, Any]) -> dict[str, Any]:
+    return {step["id"]: step["options"] for step in panel["transformations"]}
+
+
+def override(panel: dict[str, Any], name: str) -> dict[str, Any]:
+    found = next(one for one in panel["fieldConfig"]["overrides"] if one["matcher"]["options"] == name)
+    return {one["id"]: one["value"] for one in found["properties"]}
+
+
+def test_a_series_is_drawn_over_its_days_as_a_rate_beside_the_targets_of_the_time() -> None:
+    panel = drawn("series", month="day")
+    assert panel["type"] == "timeseries"
+    assert steps(panel)["convertFieldType"]["conversions"][0]["targetField"] == "month"
+    assert set(steps(panel)["organize"]["excludeByName"]) == {"reported", "total"}
+    assert [target["refId"] for target in panel["targets"]] == ["A", "target"]
+    assert all(step["filter"]["options"] == "A" for step in panel["transformations"])
+    assert "thresholds" not in override(panel, "rate")
+
+
+def test_a_matrix_is_laid_out_by_its_two_names_and_coloured_by_its_rate() -> None:
+    panel = drawn("matrix", body_code="text", system_code="text")
+    assert steps(panel)["groupingToMatrix"] == {
+        "rowField": "body_code",
+        "columnField": "system_code",
+        "valueField": "rate",
+        "emptyValue": "null",
+    }
+    assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "continuous-blues"
+
+
+@pytest.mark.parametrize(("shape", "kind"), [("value", "stat"), ("table", "table"), ("map", "table")])
+def test_a_rate_with_a_target_that_holds_has_its_colour_from_it(shape: Shape, kind: str) -> None:
+    panel = drawn(shape, code="text", latest="time")
+    assert panel["type"] == kind
+    assert override(panel, "rate")["thresholds"]["steps"] == [
+        {"color": visuals.MISSED, "value": None},
+        {"color": visuals.MET, "value": 0.8},
+    ]
+    assert override(panel, "latest_at")["unit"] == plugin.TIME
+    assert steps(panel)["organize"]["excludeByName"] == {"latest": True}
 
 
 def test_numbers_of_panels_differ() -> None:
