@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from rates.freshness import Office
-from rates.statistics import Peers, wilson
+from rates.statistics import Peers, Z, wilson
 from rates.tallies import TALLIES
 from rates.targets import Target
 
@@ -144,6 +144,9 @@ def _lagging(rule: Rule, of: Figures) -> Reading:
     zone: Zone = "between"
     if wilson(numerator, denominator).upper < bar:
         zone = "bad"
+    elif bar < target:
+        # Half of all are below their peers' median: who is no farther from it than chance explains has ended.
+        zone = "good" if wilson(numerator, denominator, Z / 2).upper >= bar else "between"
     elif value >= min(1.0, bar + rule.recovery):
         zone = "good"
     return Reading(zone, value, target, numerator, denominator, severity, middle, target)
