@@ -1,5 +1,6 @@
 """What each rule takes for bad and for good, and that stale data change nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -170,9 +171,9 @@ def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_
 @pytest.mark.parametrize(
     ("moment", "now"),
     [
-        (Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True), MONDAY + 3600),
-        (Moment(MONDAY, 11, 12, 0, MONDAY - 60, fresh=True), MONDAY),
-        (Moment(MONDAY, 12, 12, WAITING + 1, MONDAY - 60, fresh=True), MONDAY),
+        (Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True, stamp="1"), MONDAY + 3600),
+        (Moment(MONDAY, 11, 12, 0, MONDAY - 60, fresh=True, stamp="1"), MONDAY),
+        (Moment(MONDAY, 12, 12, WAITING + 1, MONDAY - 60, fresh=True, stamp="1"), MONDAY),
     ],
     ids=["behind", "a partition was not heard of", "messages wait"],
 )
@@ -198,6 +199,24 @@ async def test_data_that_have_come_no_further_are_not_judged_again() -> None:
     ((rulings, at, fresh),) = store.saved
     assert (at, fresh) == (MONDAY, True)
     assert ("H18", "too_few") in {(one.key.subject, one.after.status) for one in rulings}
+
+
+async def test_figures_are_read_anew_once_they_may_have_changed_or_a_day_has_passed() -> None:
+    store, now, counts = Memory(), MONDAY, Counter[str]()
+    judge = Judge(store, Calendar.shipped(), lambda: now, 10, counts=counts)
+
+    async def evaluations(at: int, stamp: str = "1") -> int:
+        nonlocal now
+        now, store.now = at, store.now._replace(complete_to=at, evaluated=at - 60, stamp=stamp)
+        await judge.judge()
+        return counts["evaluations"]
+
+    assert await evaluations(MONDAY) == 1
+    assert await evaluations(MONDAY + 60) == 2  # the one before turned something
+    assert [await evaluations(MONDAY + 120 + at) for at in range(3)] == [2, 2, 2]
+    assert await evaluations(MONDAY + 180, "2") == 3
+    assert await evaluations(MONDAY + 86_400, "2") == 4
+    assert store.saved[-1][1:] == (MONDAY + 86_400, True)
 
 
 def test_the_handbook_says_what_to_do_for_every_rule() -> None:
