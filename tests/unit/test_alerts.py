@@ -12,7 +12,7 @@ from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import Office
 from rates.register import Register
-from rates.statistics import Peers, wilson
+from rates.statistics import Peers, fall, wilson
 from rates.tallies import TALLIES
 from rates.targets import Target
 from rates.verdicts import reasons, standing
@@ -67,7 +67,8 @@ def test_r2_is_about_what_peers_did_not_lose_too() -> None:
     one, given = BY_ID["R2"], {"recent": results(60, 100), "before": results(80, 100)}
     assert one.read(one, figures(**given)).zone == "bad"
     assert one.read(one, figures(falls=Peers((0.20, 0.18, 0.17, 0.19)), **given)).zone == "good"
-    assert one.read(one, figures(recent=results(60, 100), year=results(71, 100))).zone == "bad"
+    assert one.read(one, figures(recent=results(600, 1000), year=results(710, 1000))).zone == "bad"
+    assert one.read(one, figures(recent=results(60, 100), year=results(71, 100))).zone == "between"
     assert one.read(one, figures(recent=results(60, 100), before=results(9, 10))).zone == "few"
 
 
@@ -148,10 +149,12 @@ def test_every_rule_says_why_in_both_languages() -> None:
     assert "25.0 % (250/1,000, 28 days), below the target of 60.0 % and its peers' median of 50.0 %" in en
 
 
-def test_wilson_is_what_the_books_say() -> None:
+def test_intervals_are_what_the_books_say() -> None:
     assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)
+    # Newcombe's own example: 56 of 70 and 48 of 80.
+    assert fall((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_that_has_passed() -> None:
