@@ -545,6 +545,7 @@ TREND: Final = Panel(
     columns=_columns(month="day", reported="count", clean="count", total="count"),
     shape="series",
     ratio=("reported", "total"),
+    target="e_result",
     direction="up",
     least=30,
 )
@@ -620,6 +621,7 @@ SYSTEM_BODIES: Final = Panel(
     columns=_columns(code="text", reported="count", clean="count", total="count"),
     drill="units",
     ratio=("reported", "total"),
+    target="e_result",
     direction="up",
     least=30,
 )
@@ -646,6 +648,9 @@ CONNECTIONS: Final = Panel(
         connected_first="day",
         connected_latest="day",
     ),
+    ratio=("connected", "dossiers"),
+    direction="up",
+    least=30,
 )
 
 CONSTANT: Final = 100

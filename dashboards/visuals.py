@@ -12,7 +12,7 @@ from dashboards.boards import BOARDS, Board
 from dashboards.columns import OWN_UNITS, said, title
 from dashboards.macros import ZONE, quoted, raw, variables
 from dashboards.page.asked import Lang
-from dashboards.page.words import REASONS, STATUSES, SYSTEM_NAMES, Words
+from dashboards.page.words import AGE_NAMES, REASONS, STATUSES, SYSTEM_NAMES, Words
 from dashboards.panels import PANELS, Kind, Panel
 from dashboards.plugin import RATE, SOURCE, TIME, UNITS, panel_id, query, uid
 from rates.definitions import DEFINITIONS
@@ -30,6 +30,7 @@ MISSED: Final = "semi-dark-orange"
 
 _HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
+    "age": AGE_NAMES,
     "status": {str(code): words for code, words in STATUSES.items()},
     "system": SYSTEM_NAMES,
     "system_code": SYSTEM_NAMES,

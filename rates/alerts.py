@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from rates.freshness import Office
-from rates.statistics import Peers, Z, wilson
+from rates.statistics import Peers, Z, fall, wilson
 from rates.tallies import TALLIES
 from rates.targets import Target
 
@@ -158,17 +158,18 @@ def _falling(rule: Rule, of: Figures) -> Reading:
     if value is None:
         return Reading("few", None, rule.threshold, numerator, denominator)
     was, year = rate(of.before), rate(of.year)
-    own = was - value if was is not None else None
-    common = of.falls.median(own)
+    common = of.falls.median(was - value if was is not None else None)
     falls = []
-    if was is not None:
-        falls.append((was - value - max(0.0, common or 0.0), was))
-    if year is not None:
-        falls.append((year - value, year))
+    for earlier, share, lost in ((of.before, was, max(0.0, common or 0.0)), (of.year, year, 0.0)):
+        if share is not None:
+            surely = fall((earlier[RESULT], earlier[REQUIRED]), (numerator, denominator)).lower > lost
+            falls.append((share - value - lost, surely, share))
     if not falls:
         return Reading("few", None, rule.threshold, numerator, denominator)
-    fall, bar = max(falls)
-    zone: Zone = "bad" if fall >= rule.threshold else "good" if fall < rule.recovery else "between"
+    worst = max(own for own, _, _ in falls)
+    bad = [(own, share) for own, surely, share in falls if surely and own >= rule.threshold]
+    zone: Zone = "bad" if bad else "good" if worst < rule.recovery else "between"
+    bar = max(bad)[1] if bad else max(falls)[2]
     return Reading(zone, bar - value, rule.threshold, numerator, denominator, None, common, bar)
 
 

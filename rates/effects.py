@@ -200,7 +200,8 @@ class Moment(NamedTuple):
     """How far data go, and how far they did when alerts were evaluated last; seconds since 1970 UTC, 0: none.
 
     `heard` of the `expected` partitions have brought something; `waiting`: messages that workers say are not
-    durable yet. `fresh`: whether data were current when that was last looked at.
+    durable yet. `fresh`: whether data were current when that was last looked at. `stamp`: while it is the
+    same, so is everything that figures are made of.
     """
 
     complete_to: int
@@ -209,3 +210,4 @@ class Moment(NamedTuple):
     waiting: int
     evaluated: int
     fresh: bool
+    stamp: str

@@ -37,6 +37,21 @@ def wilson(numerator: int, denominator: int, z: float = Z) -> Interval:
     return Interval(lower, min(1.0, max(share, (middle + half) / (1 + weight))))
 
 
+def fall(before: tuple[int, int], now: tuple[int, int]) -> Interval:
+    """The interval of 95 % of how far a share fell, from one (numerator, denominator) to another.
+
+    R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 17 (1998), method 10: Wilson's intervals of both, combined.
+    """
+    was, held = wilson(*before), wilson(*now)
+    share = before[0] / before[1] if before[1] else 0.0
+    left = now[0] / now[1] if now[1] else 0.0
+    return Interval(
+        share - left - sqrt((share - was.lower) ** 2 + (held.upper - left) ** 2),
+        share - left + sqrt((was.upper - share) ** 2 + (left - held.lower) ** 2),
+    )
+
+
 def median(ranked: Sequence[float]) -> float | None:
     """The median of numbers in rising order; None of none."""
     if not ranked:

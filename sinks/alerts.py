@@ -20,6 +20,11 @@ from sinks import reference
 from sinks.client import Database, strings, uints
 
 _RECEIVED: Final = BASES.index("received")
+# A part is never changed, so the names of all parts are the content of their tables.
+_STAMP: Final = (
+    "SELECT concat(toString(sum(sipHash64(table, name))), ' ', toString((SELECT count() FROM register_log))) "
+    "FROM system.parts WHERE database = currentDatabase() AND table IN ('tallies', 'heard') AND active"
+)
 ALL: Final = "*"
 """Matches every rule, or every subject."""
 
@@ -98,6 +103,7 @@ class Alerts:
         rows = await self._database.rows(
             "SELECT toUInt32(complete_to) AS complete_to, fresh FROM alert_runs FINAL"
         )
+        stamp = await self._database.value(_STAMP)
         before = rows[0] if rows else {"complete_to": 0, "fresh": 1}
         return Moment(
             int(pipe["complete"]),
@@ -106,6 +112,7 @@ class Alerts:
             int(pipe["lag"] or 0),
             int(before["complete_to"]),
             bool(before["fresh"]),
+            str(stamp),
         )
 
     async def counted(self, first: int, last: int, tallies: Collection[str]) -> list[Counted]:

@@ -92,6 +92,7 @@ class Judge:
         self._canary_seconds = canary_seconds
         self._rules = rules
         self._counts = Counter[str]() if counts is None else counts
+        self._settled: tuple[str, int] | None = None
         self._tallies = {name for rule in rules for name in rule.tallies}
 
     async def judge(self) -> int | None:
@@ -106,7 +107,14 @@ class Judge:
             return None
         if at <= moment.evaluated:
             return None
-        return await self._evaluated(at)
+        # Time alone turns an alert from one day to the next, and what turned is read a second time.
+        settled = (moment.stamp, day_of(at))
+        if settled == self._settled:
+            await self._store.save([], at, fresh=True)
+            return None
+        turned = await self._evaluated(at)
+        self._settled = None if turned else settled
+        return turned
 
     def _current(self, moment: Moment) -> bool:
         through = self._pipe(moment)

@@ -14,7 +14,10 @@ class Memory:
     """A store of verdicts of which a test sets the moment."""
 
     def __init__(self) -> None:
-        self.now = Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True)
+        self.now = Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True, stamp="1")
+        # It would turn at once: there is nothing to judge it by.
+        firing = State("firing", "warn", MONDAY - 900_000, 0)
+        self.held = {Key("R1", "province", "H18"): Held(firing, 1, 100, 0)}
         self.saved: list[tuple[Sequence[Ruling], int, bool]] = []
 
     async def moment(self) -> Moment:
@@ -35,9 +38,9 @@ class Memory:
         return {}
 
     async def states(self) -> Mapping[Key, Held]:
-        # Both would turn at once: there is nothing to judge them by.
-        firing = State("firing", "warn", MONDAY - 900_000, 0)
-        return {Key("R1", "province", "H18"): Held(firing, 1, 100, 0)}
+        return dict(self.held)
 
     async def save(self, rulings: Sequence[Ruling], at: int, *, fresh: bool) -> None:
         self.saved.append((rulings, at, fresh))
+        for one in rulings:
+            self.held[one.key] = Held(one.after, one.reading.numerator, one.reading.denominator, at)

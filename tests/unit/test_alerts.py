@@ -1,5 +1,6 @@
 """What each rule takes for bad and for good, and that stale data change nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import Office
 from rates.register import Register
-from rates.statistics import Peers, wilson
+from rates.statistics import Peers, fall, wilson
 from rates.tallies import TALLIES
 from rates.targets import Target
 from rates.verdicts import reasons, standing
@@ -66,7 +67,8 @@ def test_r2_is_about_what_peers_did_not_lose_too() -> None:
     one, given = BY_ID["R2"], {"recent": results(60, 100), "before": results(80, 100)}
     assert one.read(one, figures(**given)).zone == "bad"
     assert one.read(one, figures(falls=Peers((0.20, 0.18, 0.17, 0.19)), **given)).zone == "good"
-    assert one.read(one, figures(recent=results(60, 100), year=results(71, 100))).zone == "bad"
+    assert one.read(one, figures(recent=results(600, 1000), year=results(710, 1000))).zone == "bad"
+    assert one.read(one, figures(recent=results(60, 100), year=results(71, 100))).zone == "between"
     assert one.read(one, figures(recent=results(60, 100), before=results(9, 10))).zone == "few"
 
 
@@ -147,10 +149,12 @@ def test_every_rule_says_why_in_both_languages() -> None:
     assert "25.0 % (250/1,000, 28 days), below the target of 60.0 % and its peers' median of 50.0 %" in en
 
 
-def test_wilson_is_what_the_books_say() -> None:
+def test_intervals_are_what_the_books_say() -> None:
     assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)
+    # Newcombe's own example: 56 of 70 and 48 of 80.
+    assert fall((56, 70), (48, 80)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_that_has_passed() -> None:
@@ -170,9 +174,9 @@ def test_a_subject_is_held_to_the_target_of_its_level_and_to_the_last_one_where_
 @pytest.mark.parametrize(
     ("moment", "now"),
     [
-        (Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True), MONDAY + 3600),
-        (Moment(MONDAY, 11, 12, 0, MONDAY - 60, fresh=True), MONDAY),
-        (Moment(MONDAY, 12, 12, WAITING + 1, MONDAY - 60, fresh=True), MONDAY),
+        (Moment(MONDAY, 12, 12, 0, MONDAY - 60, fresh=True, stamp="1"), MONDAY + 3600),
+        (Moment(MONDAY, 11, 12, 0, MONDAY - 60, fresh=True, stamp="1"), MONDAY),
+        (Moment(MONDAY, 12, 12, WAITING + 1, MONDAY - 60, fresh=True, stamp="1"), MONDAY),
     ],
     ids=["behind", "a partition was not heard of", "messages wait"],
 )
@@ -198,6 +202,24 @@ async def test_data_that_have_come_no_further_are_not_judged_again() -> None:
     ((rulings, at, fresh),) = store.saved
     assert (at, fresh) == (MONDAY, True)
     assert ("H18", "too_few") in {(one.key.subject, one.after.status) for one in rulings}
+
+
+async def test_figures_are_read_anew_once_they_may_have_changed_or_a_day_has_passed() -> None:
+    store, now, counts = Memory(), MONDAY, Counter[str]()
+    judge = Judge(store, Calendar.shipped(), lambda: now, 10, counts=counts)
+
+    async def evaluations(at: int, stamp: str = "1") -> int:
+        nonlocal now
+        now, store.now = at, store.now._replace(complete_to=at, evaluated=at - 60, stamp=stamp)
+        await judge.judge()
+        return counts["evaluations"]
+
+    assert await evaluations(MONDAY) == 1
+    assert await evaluations(MONDAY + 60) == 2  # the one before turned something
+    assert [await evaluations(MONDAY + 120 + at) for at in range(3)] == [2, 2, 2]
+    assert await evaluations(MONDAY + 180, "2") == 3
+    assert await evaluations(MONDAY + 86_400, "2") == 4
+    assert store.saved[-1][1:] == (MONDAY + 86_400, True)
 
 
 def test_the_handbook_says_what_to_do_for_every_rule() -> None:
