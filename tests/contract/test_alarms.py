@@ -66,8 +66,6 @@ async def test_units_are_counted_by_body_and_a_body_without_alerts_is_zero(told:
 async def test_the_monitors_own_view_gives_answers_of_alerts(engine_url: str) -> None:
     async with connect(engine_url, f"alarms_{next(_names)}") as database:
         await migrate.migrate(database, 1_700_000_000, lambda _line: None)
-        if not await database.rows("SHOW TABLES LIKE 'alerts_now'"):
-            pytest.skip("this program makes no view alerts_now yet")
         await reference.save(database, 1_700_000_000)
         for rule in alarms.RULES:
             columns = await database.rows(f"DESCRIBE TABLE ({rule.sql})")
