@@ -40,7 +40,7 @@ async def database(engine_url: str) -> AsyncIterator[Database]:
 
 
 def evenings() -> list[int]:
-    """When rules are evaluated, in local days: twice a week, at Tết, and while the pipe is stale."""
+    """When rules are evaluated, in local days: each Tuesday, at Tết, and while the pipe is stale."""
     calendar = Calendar.shipped()
     stale = scenario_story.STALE[0] // DAY
     begin = scenario_story.PLAYED[0] + 28
@@ -48,7 +48,7 @@ def evenings() -> list[int]:
         day
         for day in scenario_story.PLAYED
         if day >= begin
-        and (day in TET or day == stale or (calendar.is_working_day(day) and (day + 3) % 7 in (1, 4)))
+        and (day in TET or day == stale or (calendar.is_working_day(day) and (day + 3) % 7 == 1))
     ]
 
 
