@@ -24,6 +24,8 @@ PARTS: Final = {
     "cold": "bench.cold:run",
     "panels": "bench.panels:run",
     "start": "bench.start:run",
+    "alerts": "bench.verdicts:run",
+    "paint": "bench.paint:run",
 }
 """Part → the function that measures it: imported when it is picked, called without arguments."""
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"

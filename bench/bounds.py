@@ -32,6 +32,8 @@ BOUNDS: Final = (
     Bound("live", "idle_cpu_percent", False, 10, 3),
     Bound("panels", "p95_ms", False, 100, 30),
     Bound("start", "ready_s", False, 8, 5),
+    Bound("alerts", "seconds", False, 2, 2),
+    Bound("paint", "first_paint_ms", False, 1000, 1000),
 )
 
 

@@ -79,7 +79,7 @@ def run() -> dict[str, Any]:
     """The figures of the part, and whether the country's figures are those of its dossiers."""
     with running(engine=nation()) as stack:
         settings = stack.settings
-        asyncio.run(_rested(settings))
+        asyncio.run(rested(settings))
         asyncio.run(
             _round(settings, 1, seed=1)
         )  # what is measured is a database at work, not one that wakes up
@@ -114,7 +114,7 @@ async def _round(settings: Settings, rounds: int, seed: int) -> dict[str, list[f
     return dict(reader.took)
 
 
-async def _rested(settings: Settings) -> None:
+async def rested(settings: Settings) -> None:
     """What a worker does at rest, at once: nothing is written, so every month is settled."""
     async with database(settings) as connected:
         rollups = Rollups(connected, migrate.body("day"))

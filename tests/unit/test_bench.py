@@ -26,6 +26,8 @@ GOOD = {
     "cold": {"rows_reloaded_per_event": 0.1, "peak_memory_mib": {"worker": 1024}},
     "panels": {"p95_ms": 100},
     "start": {"ready_s": 8},
+    "alerts": {"seconds": 2},
+    "paint": {"first_paint_ms": 1000},
 }
 
 
