@@ -87,12 +87,23 @@ def explain(rule_id: RuleArgument, subject: SubjectArgument, as_json: Json = Fal
             )
         row = rows[0]
         limited(settings(), row["body"])
+        silences = await stored.silences(database, rule_id, subject, row["body"])
         at = await stored.evaluated(database)
         history = [_timed(one) for one in await stored.history(database, rule_id, subject)]
         answer = {
             "complete_to": clock.iso(at) if at else None,
             **_described(found),
             **_timed(row),
+            "silences": [
+                {
+                    "rule": one["of_rule"],
+                    "subject": one["of_subject"],
+                    "until": clock.iso(one["ends"]),
+                    "reason": one["reason"],
+                    "by": one["by"],
+                }
+                for one in silences
+            ],
             "now": None,
             "parts": [],
             "rows": history,
@@ -132,6 +143,8 @@ def explain(rule_id: RuleArgument, subject: SubjectArgument, as_json: Json = Fal
     listed = table("what", "value", title=f"{rule_id} {found.name_en}: {subject}")
     for name in _DESCRIBED:
         listed.add_row(name, _text(answer[name]))
+    for one in answer["silences"]:
+        listed.add_row("silence", f"{one['rule']} {one['subject']} until {one['until']}, {_why(one)}")
     for name, value in (answer["now"] or {}).items():
         listed.add_row(f"now: {name}", _text(value))
     console().print(listed)
@@ -228,6 +241,10 @@ def _described(of: Rule) -> dict[str, Any]:
         "source": of.source,
         "runbook": of.anchor,
     }
+
+
+def _why(one: dict[str, str]) -> str:
+    return f"{one['reason']} ({one['by']})"
 
 
 def _midnight(last: str) -> int:

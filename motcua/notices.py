@@ -244,7 +244,8 @@ def written(notice: Notice, sender: str, to: Sequence[str]) -> EmailMessage:
 class Notifier:
     """Tells what fires in one database through its channels; at most one notice a body and channel at a time.
 
-    `counts`: where deliveries and failures are counted by channel. `wait`: seconds before a second try.
+    `counts`: where deliveries and failures are counted by channel. `only`: the one body to tell of, "" for
+    all. `wait`: seconds before a second try.
     """
 
     def __init__(
@@ -254,12 +255,14 @@ class Notifier:
         *,
         reminder_hours: float,
         counts: MutableMapping[str, int],
+        only: str = "",
         wait: float = 0.5,
     ) -> None:
         self._database = database
         self._ways = ways
         self._reminder = round(3600 * reminder_hours)
         self._counts = counts
+        self._only = only
         self._wait = wait
 
     async def notify(self, now: int, name: Callable[[str], tuple[str, str]]) -> None:
@@ -271,7 +274,7 @@ class Notifier:
             return
         firing: dict[str, dict[str, Alert]] = {}
         silenced: set[str] = set()
-        for row in await alerts.now(self._database, alerts.Asked(state="firing")):
+        for row in await alerts.now(self._database, alerts.Asked(state="firing", body=self._only)):
             if row["rule"] in _RULES and _RULES[row["rule"]].quiet:
                 continue
             key = f"{row['rule']} {row['level']} {row['subject']}"
@@ -284,7 +287,11 @@ class Notifier:
             )  # fmt: skip
         known = await alerts.told(self._database)
         for way in self._ways:
-            before = {body: one for (channel, body), one in known.items() if channel == way.name}
+            before = {
+                body: one
+                for (channel, body), one in known.items()
+                if channel == way.name and self._only in ("", body)
+            }
             for body in sorted({*firing, *before}):
                 theirs = firing.get(body, {})
                 if not await self._tell(way, body, theirs, silenced, before.get(body), now, name):

@@ -217,7 +217,8 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
         calendar = Calendar.shipped()
         store = Alerts(telling, calendar)
         counts: Counter[str] = Counter() if running.folder is None else running.folder.counts
-        notifier = Notifier(telling, ways, reminder_hours=settings.reminder_hours, counts=counts)
+        hours, body = settings.reminder_hours, settings.body
+        notifier = Notifier(telling, ways, reminder_hours=hours, counts=counts, only=body)
 
         async def tell() -> None:
             if ways:

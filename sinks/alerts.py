@@ -344,6 +344,19 @@ async def silence(
     )
 
 
+async def silences(database: Database, rule: str, subject: str, body: str) -> list[dict[str, Any]]:
+    """The silences that match a rule and a subject at the last evaluation, and why they are there."""
+    return await database.rows(
+        "SELECT toString(rule) AS of_rule, subject AS of_subject, toUInt32(until) AS ends, reason, by "
+        "FROM alert_silences FINAL "
+        "WHERE toUInt32(until) > (SELECT max(toUInt32(complete_to)) FROM alert_runs) "
+        f"AND rule IN ({{rule:String}}, '{ALL}') AND (subject IN ({{subject:String}}, '{ALL}') "
+        f"OR {{subject:String}} != {{body:String}} AND subject = concat({{body:String}}, '.{ALL}')) "
+        "ORDER BY ends DESC",
+        {"rule": rule, "subject": subject, "body": body},
+    )
+
+
 async def failing(database: Database, body: str = "") -> list[dict[str, Any]]:
     """The ways out that could not be told of a body's alerts, and why."""
     return await database.rows(

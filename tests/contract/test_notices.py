@@ -139,6 +139,16 @@ async def test_what_is_silenced_is_not_told_and_is_told_once_the_silence_ends(da
         assert len(hook.bodies) == 1  # a silence is no end
 
 
+async def test_an_installation_of_one_body_tells_of_that_body_alone(database: Database) -> None:
+    async with posts() as hook:
+        for subject in ("H01", "H18"):
+            await alert(database, NOON, subject=subject)
+        ways = [Post("webhook", hook.url)]
+        notifier = Notifier(database, ways, reminder_hours=24, counts=Counter(), only="H18")
+        await notifier.notify(NOON, lambda code: (code, code))
+        assert [labels(body) for body in hook.bodies] == [[("R1", "H18", "warn")]]
+
+
 async def test_a_notice_that_fails_is_tried_again_and_seen_until_it_arrives(database: Database) -> None:
     async with posts() as hook, posts() as other:
         hook.refuse = 503

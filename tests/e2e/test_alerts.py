@@ -83,6 +83,8 @@ def test_an_alert_is_explained_and_silenced(stack: Stack) -> None:
         "alerts", "silence", "R1", "H18", "--until", "2090-01-01", "--reason", "known", "--by", "tester"
     )
     assert stack.json("alerts", "explain", "R1", "H18")["silenced_until"] == "2090-01-02T00:00:00+07:00"
+    (silence,) = stack.json("alerts", "explain", "R1", "H18")["silences"]
+    assert (silence["reason"], silence["by"]) == ("known", "tester")
     (row,) = json.loads(stack.run("alerts", "silence", "R1", "H18", "--end", "--json"))["rows"]
     assert row["rule"] == "R1"
     assert stack.json("alerts", "explain", "R1", "H18")["silenced_until"] is None
