@@ -218,7 +218,7 @@ RHYTHM: Final = Panel(
     question_en="In what rhythm did each unit work before it was last heard of?",
     sql=(
         "SELECT toString(h.unit) AS code, groupBitOr(if(h.heard, bitShiftLeft(toUInt32(1), "
-        "toDate(e.ended) - h.day), 0)) AS days, "
+        "greatest(toDate(e.ended) - h.day, 0)), 0)) AS days, "
         "sumIf(h.received, h.day >= e.began AND h.day < toDate(e.ended)) AS accepted "
         f"FROM (SELECT unit, day, true AS heard, toUInt32(0) AS received FROM unit_activity WHERE {_NEAR} "
         f"UNION ALL SELECT unit, day, false AS heard, received FROM {_DAYS} "

@@ -25,6 +25,7 @@ from dashboards.panels import (
     PARTITIONS,
     RATES,
     REJECTIONS,
+    RHYTHM,
     STAGES,
     SYSTEM_BODIES,
     THERE,
@@ -341,6 +342,22 @@ async def test_the_backlog_is_told_by_due_day_and_every_open_dossier_is_in_one_b
                 "no_due": 2,
             }
             assert set(found) == set(AGES)
+
+
+async def test_a_receipt_dated_a_day_ahead_does_not_disturb_a_units_rhythm(engine_url: str) -> None:
+    async with connect(engine_url, f"panels_{next(_names)}") as database:
+        await migrate.migrate(database, RECEIVED, lambda _line: None)
+        await reference.save(database, 1_700_000_000)
+        store, ledger = CohortStore(database), Ledger(SmallRegister())
+        event = Full("H18.02-231002-1", "H18.02", 0, 4, RECEIVED, RECEIVED + 80_000, 0, 0, "", "", 0)
+        source = Source(Message(0, 0, 0, None, None), version(1, 0, 0), RECEIVED, None)
+        sought = ledger.seek(by_column([(source, event)]))
+        ledger.load(sought.missing, NOTHING)
+        changes = ledger.fold(sought, {0: version(1, 0, 0)})
+        await store.save_dossiers(changes.dossiers)
+        await store.save_tallies(changes.tallies)
+        (row,) = await ask(database, RHYTHM)
+        assert (row["code"], row["days"]) == ("H18.02", 1)
 
 
 async def test_evidence_is_what_is_above_the_ordinary_with_the_dossiers_that_it_is(engine_url: str) -> None:
