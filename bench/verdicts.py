@@ -37,11 +37,13 @@ async def _measured(settings: Settings, start: int) -> dict[str, Any]:
     took: list[float] = []
     async with database(settings) as connected:
         store, alerts = CohortStore(connected), Alerts(connected, Calendar.shipped())
+        generation = int(await connected.value("SELECT max(generation) FROM generations") or 1)
         judge = Judge(alerts, Calendar.shipped(), lambda: now, 0.0)
         for turn in range(_ROUNDS + 1):
             now = start + turn * DAY
             reached = [
-                Reached(part, version(1, 1 << 30, turn), now, now) for part in range(settings.partitions)
+                Reached(part, version(generation, 1 << 30, turn), now, now)
+                for part in range(settings.partitions)
             ]
             await store.save_progress(reached)
             began = time.perf_counter()

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
-from rates.tallies import BIT, DONE, days_of, delay_of, mask_of
+from rates.tallies import DONE, days_of, delay_of, mask_of
 from rates.wire import CLOSED_FROM_SUPPLEMENT, REOPENED, RESULT_REQUIRED, Full, Progress, closing
 
 PAST: Final = REOPENED | CLOSED_FROM_SUPPLEMENT
@@ -171,10 +171,10 @@ def _past(stored: Dossier | None, status: int) -> int:
 def _delay(stored: Dossier | None, event: Full | Progress, due: int, learnt: int) -> tuple[int, bool]:
     """How late an event was learnt, and whether after the dossier was due.
 
-    What is only said again, the same status of the same time, was learnt when it was said first.
+    What is only said again, the same status of the same time, is not late: a re-sync is no evidence. When it
+    was said first is not kept, so what was late then is no longer told either.
     """
     said = (event.status, event.status_time) if isinstance(event, Full) else None
     if stored is not None and said == (stored.record_status, stored.record_time):
-        bits = [stored.mask >> BIT[name] & 1 for name in ("sync_late", "backdated", "overdue_sync_late")]
-        return bits[0] + bits[1], bool(bits[2])
+        return 0, False
     return delay_of(event.status_time, learnt), 0 < closing(due) < learnt

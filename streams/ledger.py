@@ -36,7 +36,6 @@ _STATE: Final[dict[str, Any]] = (
 )
 _STAGE: Final = np.array(STAGE, np.int64)
 _STATUSES, _FACTS = len(STAGE), 2 * CLOSED_FROM_SUPPLEMENT
-_LATE: Final = ("sync_late", "backdated", "overdue_sync_late")
 _IS_FINISHED: Final = np.array([status in DONE for status in range(len(STAGE))], bool)
 _IS_RECEIVED, _IS_DONE = 1 << BIT["received"], 1 << BIT["done"]
 _MASKS: Final = 14
@@ -170,9 +169,8 @@ class Ledger:
         last_record, last_row = _last(record, begins), _last(row, begins)
         changed = np.flatnonzero(np.maximum(last_record, last_row) >= 0)
         changing = owner[changed]
-        past, said = self._past(new, record, row, begins, group, place)
-        past, said = past[changed], said[changed]
-        late_before = self._late(changing)
+        past, again = self._past(new, record, row, begins, group, place)
+        past, again = past[changed], again[np.maximum(last_record, last_row)[changed]]
         record_at, row_at = last_record[changed], last_row[changed]
         moved = changing[row_at >= 0]
         before, before_moved = self._counted(changing), self._named(moved)
@@ -186,8 +184,9 @@ class Ledger:
         self._set(changing, row_at, progress_status=new.status, progress_time=new.time)
         state["facts"][changing] |= past
         due = closing(state["due"][changing].astype(np.int64))
-        late = np.stack((_delay_of(new.time, new.learnt)[said], (due > 0) & (due < new.learnt[said])))
-        self._mask(changing, *np.where(said >= 0, late, late_before))
+        last = np.maximum(record_at, row_at)
+        after_due = (due > 0) & (due < new.learnt[last]) & ~again
+        self._mask(changing, _delay_of(new.time, new.learnt)[last] * ~again, after_due.astype(np.int64))
         after = self._counted(changing)
 
         # Every day that a record names is written, even one that lost or was applied before; and where a
@@ -320,9 +319,9 @@ class Ledger:
 
     def _past(
         self, new: Columns, record: Bools, row: Bools, begins: Ints, group: Ints, place: Ints
-    ) -> tuple[NDArray[np.uint8], Ints]:
-        """Of each dossier, as `rates.dossier` says it: what is to be remembered of it after these events, and
-        which event was the first to say what the last accepted one says; -1 where that is stored already."""
+    ) -> tuple[NDArray[np.uint8], Bools]:
+        """As `rates.dossier` says it: what is to be remembered of each dossier after these events, and which
+        events only say again what stood before them."""
         state = self._dossier
         at = np.arange(len(record))
         first, owner = begins[group], place[begins]
@@ -350,14 +349,7 @@ class Ledger:
 
         again = record & (new.status == before(record_status, state["record_status"][owner]))
         again &= new.time == before(record_time, state["record_time"][owner])
-        said = _last((record | row) & ~again, begins)
-        return (past | state["facts"][owner] & PAST).astype(np.uint8), said
-
-    def _late(self, places: Ints) -> Ints:
-        """How late these dossiers' statuses were learnt, and whether after they were due."""
-        mask = self._masks.values[self._dossier["mask"][places]]
-        sync_late, backdated, after = (mask >> BIT[name] & 1 for name in _LATE)
-        return np.stack((sync_late + backdated, after))
+        return (past | state["facts"][owner] & PAST).astype(np.uint8), again
 
     def _mask(self, places: Ints, delay: Ints, after_due: Ints) -> None:
         """The masks of dossiers whose state changed, by how late that was learnt."""
