@@ -702,8 +702,9 @@ ALERTS: Final = Panel(
         "toString(body) AS body_code, toString(state) AS state_name, toString(severity) AS severity_name, "
         "toUInt32(since) AS since_time, value, threshold, numerator, denominator, reason_vi, reason_en, "
         "toUInt32(complete_to) AS complete, toUInt32(silenced_until) AS silenced FROM alerts_now "
-        f"WHERE {_WITHIN} AND state != 'ok' "
-        "ORDER BY state_name != 'firing', severity_name != 'critical', since_time DESC, rule_id, code "
+        f"WHERE {_WITHIN} AND state NOT IN ('ok', 'too_few') "
+        "ORDER BY state_name != 'firing', state_name != 'pending', severity_name != 'critical', "
+        "since_time DESC, rule_id, code "
         "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
     ),
     parameters=("body", "only", "limit", "offset"),

@@ -11,11 +11,16 @@ _COLUMNS = (
 
 
 async def alarmed(database: Database, whose: str = "") -> None:
-    """Two alerts that are open and one that is over; of one body, or of all."""
+    """Two alerts that are open, one that is over and one of too few dossiers; of one body, or of all."""
     rows = ", ".join(
         f"('R1', 'unit', '{subject}', '{subject[:3]}', '{state}', 'warn', {SINCE}, 0.4, 0.7, 40, 100, "
         f"'thấp', 'low', {SINCE}, 0)"
-        for subject, state in (("H18.02", "firing"), ("G15.01", "pending"), ("H18.03", "ok"))
+        for subject, state in (
+            ("H18.02", "firing"),
+            ("G15.01", "pending"),
+            ("H18.03", "ok"),
+            ("H18.04", "too_few"),
+        )
     )
     await database.run(
         f"CREATE OR REPLACE VIEW alerts_now AS SELECT * FROM values('{_COLUMNS}', {rows}) "
