@@ -34,7 +34,6 @@ _PLACES: Final = {
     "pipeline": ("/pipeline?lang=en", ""),
     "map": (f"/{PERIOD}", "#map-h"),
     "ranking": (f"/{PERIOD}&sort=rate", "#bodies-h"),
-    "page": (f"/{PERIOD}", "#scoreboard"),
 }
 
 

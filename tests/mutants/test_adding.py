@@ -65,7 +65,8 @@ SEEN = {
         (
             "from dashboards.page.inspected import detector\n"
             "from dashboards.panels import EVIDENCE, EVIDENCE_DOSSIERS\n"
-            "assert detector('G99') and \"'G99'\" in EVIDENCE.text() and \"'G99'\" in EVIDENCE_DOSSIERS.text()\n"
+            "assert detector('G99')\n"
+            "assert all('G99' in panel.text() for panel in (EVIDENCE, EVIDENCE_DOSSIERS))\n"
         ),
     ),
 }
