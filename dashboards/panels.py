@@ -293,14 +293,18 @@ UNITS: Final = Panel(
     least=30,
 )
 
+_DOSSIER: Final = (
+    "SELECT number, system, toString(procedure) AS procedure_code, status, "
+    "toUInt32(received_at) AS received_time, toUInt32(completed_at) AS completed_time, "
+    "toUInt32(due_at) AS due_time, "
+)
+
 DOSSIERS: Final = Panel(
     id="dossiers",
     question_vi="Những hồ sơ nào đứng sau con số này, và hồ sơ nào còn thiếu?",
     question_en="Which dossiers are behind this number, and which are missing from it?",
     sql=(
-        "SELECT number, system, toString(procedure) AS procedure_code, status, "
-        "toUInt32(received_at) AS received_time, toUInt32(completed_at) AS completed_time, "
-        "toUInt32(due_at) AS due_time, toString(${basis}_day) AS counted_day, "
+        f"{_DOSSIER}toString(${{basis}}_day) AS counted_day, "
         "toUInt8($numerator AND $denominator) AS counts "
         "FROM dossiers_named WHERE unit = {unit:String} "
         "AND ${basis}_day BETWEEN {first:Date} AND {last:Date} "
@@ -772,9 +776,7 @@ EVIDENCE_DOSSIERS: Final = Panel(
     question_vi="Những hồ sơ nào là dấu hiệu?",
     question_en="Which dossiers are the evidence?",
     sql=(
-        "SELECT number, system, toString(procedure) AS procedure_code, status, "
-        "toUInt32(received_at) AS received_time, toUInt32(completed_at) AS completed_time, "
-        "toUInt32(due_at) AS due_time, toString(received_day) AS counted_day, toUInt8(1) AS counts "
+        f"{_DOSSIER}toString(received_day) AS counted_day, toUInt8(1) AS counts "
         "FROM dossiers_named WHERE unit = {unit:String} "
         "AND received_day BETWEEN {first:Date} AND {last:Date} "
         f"AND ({{only:String}} = '' OR received_body = {{only:String}}) AND multiIf({_OF_DETECTOR}, 0) "

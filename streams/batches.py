@@ -302,11 +302,8 @@ class Folder:
         return piece.events.columns(self._register, unsound)
 
     async def _fold(self, piece: "_Piece", refused: Mapping[str, str] | None = None) -> None:
-        def sorted_() -> Columns:
-            return self._sort(piece, refused or {})
-
         if piece.columns is None:
-            piece.columns = await self._work("decode", sorted_)
+            piece.columns = await self._work("decode", partial(self._sort, piece, refused or {}))
         sought = await self._work("fold", partial(self._ledger.seek, piece.columns))
         missing = sought.missing
         if missing:

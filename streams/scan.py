@@ -138,6 +138,16 @@ def _string(text: Bytes, at: int) -> tuple[int, bool]:
 
 
 @compiled
+def _more(text: Bytes, at: int, closing: int) -> tuple[int, bool]:
+    """After a value of a list or an object: the place behind the comma or the bracket that closes it, and
+    whether another value is to come; -1 where neither stands there."""
+    at = _space(text, at)
+    if text[at] == closing:
+        return at + 1, False
+    return at + 1 if text[at] == 44 else -1, text[at] == 44
+
+
+@compiled
 def _scalar(text: Bytes, at: int) -> int:
     """The end of a number without an exponent, or of true, false, null; -1 where there is none."""
     one = text[at]
@@ -214,15 +224,13 @@ def _skip(text: Bytes, at: int) -> int:
             if at < 0:
                 return -1
         while depth > 0:
-            at = _space(text, at)
-            if text[at] == (125 if objects & 1 else 93):
+            at, more = _more(text, at, 125 if objects & 1 else 93)
+            if at < 0:
+                return -1
+            if not more:
                 depth -= 1
                 objects >>= 1
-                at += 1
                 continue
-            if text[at] != 44:
-                return -1
-            at += 1
             if objects & 1:
                 _, _, at = _key(text, at)
                 if at < 0:
@@ -415,25 +423,20 @@ def _list(names: Names, text: Bytes, at: int, latest: int, kind: int, links: Int
                             found[1] = time
                 if at < 0:
                     return -1
-                at = _space(text, at)
-                if text[at] == 125:
-                    at += 1
-                    break
-                if text[at] != 44:
+                at, more = _more(text, at, 125)
+                if at < 0:
                     return -1
-                at += 1
+                if not more:
+                    break
         if link_end > link:
             if found[2] == _LINKS:
                 return -1
             links[2 * found[2]] = link
             links[2 * found[2] + 1] = link_end
             found[2] += 1
-        at = _space(text, at)
-        if text[at] == 93:
-            return at + 1
-        if text[at] != 44:
-            return -1
-        at += 1
+        at, more = _more(text, at, 93)
+        if at < 0 or not more:
+            return at
 
 
 @compiled
@@ -503,13 +506,11 @@ def _record(names: Names, text: Bytes, at: int, latest: int, out: Any, row: int,
                         out[_ROW_TIME, row] = time
         if at < 0:
             return -1
-        at = _space(text, at)
-        if text[at] == 125:
-            at += 1
-            break
-        if text[at] != 44:
+        at, more = _more(text, at, 125)
+        if at < 0:
             return -1
-        at += 1
+        if not more:
+            break
     # A result that points at one of the dossier's own input papers was never issued (domain: G2).
     facts = found[0]
     for result in range(result_found[2]):
@@ -572,10 +573,11 @@ def _call(
     at = _space(text, at)
     if text[at] != 123:
         return -1
+    at += 1
     seen, records = 0, -1
     head[0] = head[1] = head[2] = 0
     while True:
-        name, name_end, at = _key(text, at + 1)
+        name, name_end, at = _key(text, at)
         if at < 0:
             return -1
         field = _named(names, text, name, name_end)
@@ -599,13 +601,11 @@ def _call(
                     if at < 0:
                         return -1
                     records += 1
-                    at = _space(text, at)
-                    if text[at] == 93:
-                        at += 1
-                        break
-                    if text[at] != 44:
+                    at, more = _more(text, at, 93)
+                    if at < 0:
                         return -1
-                    at += 1
+                    if not more:
+                        break
         else:
             seen |= 1 << field
             begin, end, at = _text(text, at)
@@ -620,12 +620,11 @@ def _call(
                 )
         if at < 0:
             return -1
-        at = _space(text, at)
-        if text[at] == 125:
-            at += 1
-            break
-        if text[at] != 44:
+        at, more = _more(text, at, 125)
+        if at < 0:
             return -1
+        if not more:
+            break
     at = _space(text, at)
     head[3] = at
     return records if head[0] else -1
