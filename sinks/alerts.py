@@ -17,7 +17,7 @@ from rates.sheets import EPOCH
 from rates.tallies import BASES, SYSTEMS, TALLIES
 from rates.verdicts import Counted, Counts, Held, Key, Ruling, State
 from sinks import reference
-from sinks.client import Database, strings, uints
+from sinks.client import Database, floats, strings, uints
 
 _RECEIVED: Final = BASES.index("received")
 # A part is never changed, so the names of all parts are the content of their tables.
@@ -247,7 +247,7 @@ def _logged(rulings: Sequence[Ruling], at: int) -> dict[str, Any]:
         "before": strings([one.before.status for one in rulings]),
         "status": strings([one.after.status for one in rulings]),
         "severity": strings([one.after.severity for one in rulings]),
-        "median": _floats([one.reading.median for one in rulings]),
+        "median": floats([one.reading.median for one in rulings]),
         **_figures(rulings),
     }
 
@@ -263,19 +263,13 @@ def _keys(rulings: Sequence[Ruling], at: int) -> dict[str, Any]:
 
 def _figures(rulings: Sequence[Ruling]) -> dict[str, Any]:
     return {
-        "value": _floats([one.reading.value for one in rulings]),
-        "threshold": _floats([one.reading.threshold for one in rulings]),
+        "value": floats([one.reading.value for one in rulings]),
+        "threshold": floats([one.reading.threshold for one in rulings]),
         "numerator": uints([one.reading.numerator for one in rulings], 64),
         "denominator": uints([one.reading.denominator for one in rulings], 64),
         "reason_vi": strings([one.reason_vi for one in rulings]),
         "reason_en": strings([one.reason_en for one in rulings]),
     }
-
-
-def _floats(values: Sequence[float | None]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(values, pa.float64())
 
 
 def _day(day: int) -> str:

@@ -182,11 +182,9 @@ def texts(column: "pa.ChunkedArray") -> Texts:
     import numpy as np
     import pyarrow as pa
 
-    one = pa.concat_arrays(
-        [chunk.cast(pa.large_string()) for chunk in column.chunks] or [pa.array([], pa.large_string())]
-    )
-    if not len(one):
+    if not len(column):
         return Texts(b"", np.zeros(1, np.int64))
+    one = pa.concat_arrays([chunk.cast(pa.large_string()) for chunk in column.chunks])
     _, ends, data = one.buffers()
     return Texts(data, np.frombuffer(ends, np.int64)[one.offset : one.offset + len(one) + 1])
 
@@ -198,6 +196,24 @@ def uints(values: "Sequence[int] | NDArray[Any]", bits: int) -> "pa.Array":
     kinds = {8: pa.uint8(), 16: pa.uint16(), 32: pa.uint32(), 64: pa.uint64()}
     packed = np.ascontiguousarray(values, f"u{bits // 8}")
     return pa.Array.from_buffers(kinds[bits], len(packed), [None, pa.py_buffer(packed)])
+
+
+def floats(values: "Sequence[float | None]") -> "pa.Array":
+    import numpy as np
+    import pyarrow as pa
+
+    packed = np.array([0.0 if value is None else value for value in values], np.float64)
+    there = np.packbits(np.array([value is not None for value in values], bool), bitorder="little")
+    return pa.Array.from_buffers(pa.float64(), len(packed), [pa.py_buffer(there), pa.py_buffer(packed)])
+
+
+def one_map(keys: "pa.Array", items: "pa.Array") -> "pa.Array":
+    """A column of one row, which is a map."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = pa.py_buffer(np.array([0, len(keys)], np.int32))
+    return pa.MapArray.from_arrays(pa.Array.from_buffers(pa.int32(), 2, [None, ends]), keys, items)
 
 
 def ints(column: "pa.ChunkedArray") -> "NDArray[Any]":

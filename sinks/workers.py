@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sinks.client import Database, strings, uints
+from sinks.client import Database, floats, one_map, strings, uints
 
 
 async def save(
@@ -17,8 +17,6 @@ async def save(
     lag: Mapping[int, int],
 ) -> None:
     """One telling. Times in seconds since 1970 UTC; `seconds` by stage, `lag` by partition."""
-    import pyarrow as pa
-
     await database.insert(
         "workers",
         {
@@ -26,8 +24,8 @@ async def save(
             "at": uints([at], 32),
             "version": uints([version], 64),
             "started_at": uints([started_at], 32),
-            "counts": pa.array([list(counts.items())], pa.map_(pa.string(), pa.uint64())),
-            "seconds": pa.array([list(seconds.items())], pa.map_(pa.string(), pa.float64())),
-            "lag": pa.array([list(lag.items())], pa.map_(pa.uint16(), pa.uint64())),
+            "counts": one_map(strings(list(counts)), uints(list(counts.values()), 64)),
+            "seconds": one_map(strings(list(seconds)), floats(list(seconds.values()))),
+            "lag": one_map(uints(list(lag), 16), uints(list(lag.values()), 64)),
         },
     )
