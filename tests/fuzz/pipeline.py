@@ -80,7 +80,9 @@ def _sent(brokers: str, seed: int, count: int) -> Iterator[tuple[Where, int, Inp
     producer = KafkaProducer(bootstrap_servers=brokers, max_request_size=16_000_000, linger_ms=20)
     waiting = []
     for index, item in pipeline_inputs(seed, 0, count):
-        future = producer.send("dossiers", item.value, item.key, timestamp_ms=item.timestamp)
+        # kafka-python sends no message of neither; an empty value reads the same.
+        value = b"" if item.value is None and item.key is None else item.value
+        future = producer.send("dossiers", value, item.key, timestamp_ms=item.timestamp)
         waiting.append((future, index, item))
         if len(waiting) >= 1_000:
             yield from _told(waiting)
