@@ -27,6 +27,7 @@ class Kept(logging.Handler):
 @pytest.fixture
 def kept() -> Iterator[Kept]:
     before = logs.suppressed.copy()
+    logs.suppressed.clear()
     yield Kept()
     logs.suppressed.clear()
     logs.suppressed.update(before)
@@ -40,9 +41,10 @@ def speak(kept: Kept, name: str, *lines: str) -> None:
 def test_a_flood_is_some_lines_and_one_that_says_how_many_more_there_were(kept: Kept) -> None:
     kept.addFilter(Limit(kept, seconds=0.5))
     flood = [f"Unable connect to node with id {number}: [Errno 111]" for number in range(1_000)]
-    speak(kept, "aiokafka.client", *flood)
+    # Not a library that a broker of another test may still be crying through in this process.
+    speak(kept, "mode.worker", *flood)
     assert kept.lines == flood[:LINES]
-    assert logs.suppressed["aiokafka"] == 1_000 - LINES
+    assert logs.suppressed["mode"] == 1_000 - LINES
     eventually(lambda: len(kept.lines) > LINES, "the last line of the flood", 30)
     assert kept.lines[LINES:] == ["suppressed 995 lines like: Unable connect to node with id #: [Errno #]"]
 
