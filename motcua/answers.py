@@ -6,7 +6,7 @@ import typer
 
 from motcua import clock
 from motcua.access import limited, unlimited
-from motcua.cli import Json, app, ask, console, days, given, settings, show, table, wrong
+from motcua.cli import Json, app, ask, console, day, days, given, settings, show, table, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
 from rates.wire import BODY, UNIT
@@ -25,6 +25,7 @@ def rates(
     by: Annotated[str, typer.Option(metavar="unit,body,day,month,system")] = "",
     first: From = "",
     last: To = "",
+    as_of: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="As known at the end of that day.")] = "",
     as_json: Json = False,
 ) -> None:
     """Electronic-result rates, with numerator and denominator."""
@@ -40,9 +41,13 @@ def rates(
     period = reads.Period(*days(first, last))
     scope = reads.Scope(body=limited(settings()))
 
+    known = clock.end_of(day(as_of, "--as-of")) if as_of else None
+
     async def question(database: Any) -> tuple[int | None, list[dict[str, Any]]]:
         complete = await reads.complete_to(database)
-        return complete, await reads.rates(database, wanted, forms, groups, period, scope)
+        if complete is not None and known is not None:
+            complete = min(complete, known - 1)
+        return complete, await reads.rates(database, wanted, forms, groups, period, scope, known)
 
     complete, rows = ask(question)
     complete_to = clock.iso(complete) if complete is not None else None

@@ -33,3 +33,8 @@ def stamp() -> str:
 def iso(seconds: int) -> str:
     """An instant as people and `--json` read it: local, with its offset."""
     return datetime.fromtimestamp(seconds, LOCAL).isoformat()
+
+
+def end_of(day: str) -> int:
+    """The first instant, seconds since 1970 UTC, after a local day `YYYY-MM-DD`."""
+    return int((datetime.fromisoformat(day).replace(tzinfo=LOCAL) + timedelta(days=1)).timestamp())

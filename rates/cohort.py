@@ -59,7 +59,7 @@ def _month(date: str) -> int:
 class Cohort:
     """The dossiers of a cohort (packed, by number) and its vectors (lanes, by packed cell)."""
 
-    __slots__ = ("_all_dirty", "_dirty_cells", "_dirty_dossiers", "dossiers", "key", "vectors")
+    __slots__ = ("_all_dirty", "_dirty_cells", "_dirty_dossiers", "changes", "dossiers", "key", "vectors")
 
     def __init__(
         self, key: CohortKey, dossiers: Iterable[tuple[str, Dossier]] = (), cells: Iterable[int] = ()
@@ -70,6 +70,8 @@ class Cohort:
         self._dirty_dossiers: set[str] = set()
         self._dirty_cells: set[int] = set()
         self._all_dirty = False
+        self.changes: list[tuple[str, Dossier | None, Dossier]] = []
+        """Since it was clean: what became of which dossier, by each accepted event."""
         for number, dossier in dossiers:
             self.dossiers[number] = pack(dossier)
             self._add(dossier, 1)
@@ -100,6 +102,7 @@ class Cohort:
             self._add(folded, 1)
         self.dossiers[event.number] = pack(folded)
         self._dirty_dossiers.add(event.number)
+        self.changes.append((event.number, stored, folded))
         return Outcome.ACCEPTED
 
     @property
@@ -121,6 +124,7 @@ class Cohort:
         self._dirty_dossiers.clear()
         self._dirty_cells.clear()
         self._all_dirty = False
+        self.changes.clear()
 
     def _touch(self, cell: int) -> None:
         self.vectors.setdefault(cell, 0)

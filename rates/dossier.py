@@ -43,7 +43,8 @@ class Dossier(Struct, frozen=True, array_like=True, gc=False):
 
     `record_status` 0: no full record came yet, the dossier counts nowhere. Times are seconds since 1970 UTC,
     0 where there is none; `facts` are wire bits; `system` an index of `SYSTEMS`; `mask` the contributions as
-    fixed when the last event was folded; `learnt` when the last accepted event was received.
+    fixed when the last event was folded; `learnt` when the last accepted event was received, or one before it
+    if the clocks of those who received them disagree: what is known now was not known earlier.
     """
 
     version: int
@@ -100,7 +101,7 @@ def fold(
     facts |= _past(stored, status)
     return Dossier(
         version,
-        learnt,
+        max(learnt, stored.learnt if stored is not None else 0),
         mask_of(
             status,
             event.received,
@@ -143,7 +144,7 @@ def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt
     return msgspec.structs.replace(
         stored,
         version=version,
-        learnt=learnt,
+        learnt=max(learnt, stored.learnt),
         mask=mask,
         progress_status=event.status,
         progress_time=event.status_time,

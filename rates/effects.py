@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 from rates.cohort import Cell, CohortKey
 from rates.dossier import Dossier
-from rates.tallies import LANE_BITS, TALLIES
+from rates.tallies import BASES, LANE_BITS, TALLIES
 from rates.wire import Rejection
 
 R = TypeVar("R")
@@ -52,6 +52,36 @@ class DossierRow(NamedTuple):
     dossier: Dossier
 
 
+class Counted(NamedTuple):
+    """How a dossier counts: its mask, its system, and its day on each basis, 0 where there is none."""
+
+    mask: int
+    system: int
+    days: tuple[int, int, int]
+
+
+NOWHERE: Final = Counted(0, 0, (0, 0, 0))
+"""How a dossier counts of which nothing is known."""
+
+
+def counted(dossier: Dossier | None) -> Counted:
+    """How a dossier counts, None for one that is not known."""
+    return Counted(dossier.mask, dossier.system, dossier.days) if dossier is not None else NOWHERE
+
+
+class ChangeRow(NamedTuple):
+    """What one accepted event made of a dossier, and how that had counted until then.
+
+    Each is what it is by the log alone, wherever micro-batches began and ended, so one that is written again
+    is the same row. Whatever counts is the sum of all changes: what they add less what they take away.
+    """
+
+    key: CohortKey
+    number: str
+    dossier: Dossier
+    was: Counted
+
+
 class TallyRow(NamedTuple):
     """The tallies of one cell of a cohort, as lanes; `version` is the position of the flush."""
 
@@ -85,6 +115,13 @@ def dossier_row(fields: Mapping[str, Any]) -> DossierRow:
     state: dict[str, Any] = {name: fields[name] for name in Dossier.__struct_fields__}
     state |= {name: int(value) for name, value in state.items() if not isinstance(value, str)}
     return DossierRow(CohortKey(fields["unit"], int(fields["cohort"])), fields["number"], Dossier(**state))
+
+
+def change_row(fields: Mapping[str, Any]) -> ChangeRow:
+    """The row of a change's columns."""
+    received, completed, due = (int(fields[f"was_{basis}_day"]) for basis in BASES)
+    was = Counted(int(fields["was_mask"]), int(fields["was_system"]), (received, completed, due))
+    return ChangeRow(*dossier_row(fields), was)
 
 
 def tally_row(fields: Mapping[str, Any]) -> TallyRow:

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from rates.cohort import Cell, CohortKey
 from rates.dossier import Dossier
-from rates.effects import ByColumn, Canary, Columns, DeadLetter, DossierRow, Reached, Stored, TallyRow
+from rates.effects import (
+    ByColumn,
+    Canary,
+    ChangeRow,
+    Columns,
+    DeadLetter,
+    DossierRow,
+    Reached,
+    Stored,
+    TallyRow,
+)
 from rates.tallies import BASES, TALLIES, counts
 from sinks.client import Database, ints, millis, strings, texts, uints
 
@@ -43,6 +53,10 @@ class CohortStore:
             f"SELECT DISTINCT unit, cohort, system, basis, toUInt16(day) AS day FROM tallies WHERE {wanted}"
         )
         return Stored(*(_columns(table) for table in (dossiers, cells)))
+
+    async def save_history(self, rows: Sequence[ChangeRow]) -> None:
+        columns = rows.columns if isinstance(rows, ByColumn) else _history(rows)
+        await self._database.insert("history", self._encoded(columns, _HISTORY))
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         columns = rows.columns if isinstance(rows, ByColumn) else _dossiers(rows)
@@ -118,6 +132,14 @@ _DOSSIERS: Final = {
     "version": 64,
 }
 """The bits of each column; 0 for a text."""
+_DERIVED: Final = ("status", *(f"{basis}_day" for basis in BASES))
+"""Of a change the engine finds them itself."""
+_HISTORY: Final = {
+    **{name: bits for name, bits in _DOSSIERS.items() if name not in _DERIVED},
+    **dict.fromkeys((f"was_{basis}_day" for basis in BASES), 16),
+    "was_mask": 32,
+    "was_system": 8,
+}
 _BITS: Final = _DOSSIERS | {"basis": 8, "day": 16}
 _TALLIES: Final = {
     "unit": 0,
@@ -139,6 +161,15 @@ def _dossiers(rows: Sequence[DossierRow]) -> Columns:
         "status": [state.status for state in states],
         **{f"{basis}_day": [state.days[at] for state in states] for at, basis in enumerate(BASES)},
         **{name: [getattr(state, name) for state in states] for name in Dossier.__struct_fields__},
+    }
+
+
+def _history(rows: Sequence[ChangeRow]) -> Columns:
+    return {
+        **_dossiers([DossierRow(row.key, row.number, row.dossier) for row in rows]),
+        **{f"was_{basis}_day": [row.was.days[at] for row in rows] for at, basis in enumerate(BASES)},
+        "was_mask": [row.was.mask for row in rows],
+        "was_system": [row.was.system for row in rows],
     }
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
 from rates.tallies import BASES, SYSTEMS, TALLIES
-from sinks import alerts, freshness, letters, rollups, watch
+from sinks import alerts, freshness, history, letters, rollups, watch
 from sinks.client import Database, strings, uints
 
 
@@ -207,13 +207,18 @@ def views() -> Iterator[str]:
         yield _view(definition)
     contributions = ", ".join(f"bitTest(d.mask, {bit}) AS {tally}" for bit, tally in enumerate(TALLIES))
     days = ", ".join(f"{basis}_day, {body(f'{basis}_day')} AS {basis}_body" for basis in BASES)
-    yield (
-        "CREATE OR REPLACE VIEW dossiers_named AS SELECT "
+    of_dossier = (
         f"number, unit, {named(SYSTEMS, 'd.system')} AS system, procedure, sector, status, "
-        "d.received AS received_at, d.completed AS completed_at, d.due AS due_at, "
-        f"{days}, {contributions} FROM dossiers AS d FINAL "
+        f"d.received AS received_at, d.completed AS completed_at, d.due AS due_at, {days}, {contributions}"
+    )
+    yield (
+        f"CREATE OR REPLACE VIEW dossiers_named AS SELECT {of_dossier} FROM dossiers AS d FINAL "
         "SETTINGS do_not_merge_across_partitions_select_final = 1"
     )
+    yield from history.views(
+        body("day"), {"system": named(SYSTEMS, "t.system"), "basis": named(BASES, "t.basis")}
+    )
+    yield history.dossiers_view(of_dossier)
     yield (
         "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, "
         f"{body('toDate(received_at)')} AS body, reason, field, received_at FROM dead_letters FINAL"

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from rates.definitions import FORMS, Definition, Form
 from rates.tallies import BASES, BIT, SYSTEMS
 from sinks.client import Database
+from sinks.history import as_known
 from sinks.migrate import body, named
 
 GROUPS: Final = ("unit", "body", "day", "month", "system")
@@ -42,20 +43,31 @@ async def rates(
     by: Sequence[str] = (),
     period: Period = ALWAYS,
     scope: Scope = EVERYWHERE,
+    known: int | None = None,
 ) -> list[dict[str, Any]]:
     """Rates as `motcua rates --json` lists them: numerator, denominator, and their ratio or None for 0/0.
 
-    One row for each group in which either count is above 0; without `by`, one row in any case.
+    One row for each group in which either count is above 0; without `by`, one row in any case. `known`: as
+    they were known before that moment, seconds since 1970 UTC.
     """
     rows: list[dict[str, Any]] = []
     for definition in definitions:
         source, within = _source(definition, {*by}, period, scope)
+        if known is not None:
+            if source == definition.view:
+                source = _counted(definition, "unit, body, system, day, month", "counts", "basis_index")
+            source = as_known(source)
         keys = "".join(f"{_GROUP.get(group, group)} AS g_{group}, " for group in by)
         grouped = "GROUP BY " + ", ".join(f"g_{group}" for group in by) if by else ""
         found = await database.rows(
             f"SELECT {keys}sum(numerator_reported) AS reported, sum(numerator_clean) AS clean, "
             f"sum(denominator) AS total FROM {source} WHERE {within} AND {_of(scope)} {grouped}",
-            {"first": period.first or _FIRST, "last": period.last or _LAST, **scope._asdict()},
+            {
+                "first": period.first or _FIRST,
+                "last": period.last or _LAST,
+                "known": known or 0,
+                **scope._asdict(),
+            },
         )
         for row in found:
             for form in forms:
@@ -87,14 +99,17 @@ def _source(definition: Definition, by: set[str], period: Period, scope: Scope) 
         sums, kept = "unit_sums", "unit, body"
     if not sums:
         return definition.view, _within("day", period)
+    return _counted(definition, kept, f"{sums}(first = {{first:Date}}, last = {{last:Date}}) AS s"), "true"
+
+
+def _counted(definition: Definition, kept: str, source: str, basis: str = "basis") -> str:
+    """SQL for a definition's counts, with the columns that are kept."""
     reported, clean = definition.numerator
-    source = (
+    return (
         f"(SELECT {kept}, {reported} AS numerator_reported, {clean} AS numerator_clean, "
-        f"{definition.denominator} AS denominator "
-        f"FROM {sums}(first = {{first:Date}}, last = {{last:Date}}) AS s "
-        f"WHERE basis = {BASES.index(definition.basis)})"
+        f"{definition.denominator} AS denominator FROM {source} "
+        f"WHERE {basis} = {BASES.index(definition.basis)})"
     )
-    return source, "true"
 
 
 async def complete_to(database: Database) -> int | None:

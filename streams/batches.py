@@ -1,6 +1,7 @@
 """A micro-batch: from messages to durable rows, and the order of effects, which is all here.
 
-    decode → load the cohorts it misses (once) → fold → dossiers → tallies → dead letters → progress
+    decode → load the cohorts it misses (once) → fold
+    → history → dossiers → tallies → dead letters → progress
     → and only then its offsets may be acknowledged
 
 While one piece of a batch is being saved the next is decoded and folded; never more than one is on its way.
@@ -36,7 +37,18 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from rates.cohort import Cell, CohortKey
 from rates.dossier import Procedures
-from rates.effects import NOTHING, Canary, DeadLetter, DossierRow, Reached, Stored, TallyRow, due, version
+from rates.effects import (
+    NOTHING,
+    Canary,
+    ChangeRow,
+    DeadLetter,
+    DossierRow,
+    Reached,
+    Stored,
+    TallyRow,
+    due,
+    version,
+)
 from rates.failures import Fatal, Refused, Retry
 from rates.wire import Event, Reason, Rejection, Senders, is_utf8, with_fields
 from streams.compiled import Ints
@@ -75,6 +87,8 @@ class Store(Protocol):
 
     async def load(self, keys: Collection[CohortKey]) -> Stored:
         """The cohorts as stored, cells included; one that is not stored has no rows."""
+
+    async def save_history(self, rows: Sequence[ChangeRow]) -> None: ...
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None: ...
 
@@ -358,6 +372,10 @@ class Folder:
         changes = piece.changes
         # The order of effects. Each step is durable before the next begins.
         if changes is not None:
+            # First: an event whose dossier is stored was applied, and its change would be written no more.
+            unsaid = await self._narrowed("history", changes.history, self._store.save_history)
+            if unsaid:
+                raise _Unstorable({row.number: why for row, why in unsaid})
             refused = await self._narrowed("dossiers", changes.dossiers, self._store.save_dossiers)
             if refused:
                 raise _Unstorable({row.number: why for row, why in refused})

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from rates.cohort import Cell, CohortKey
 from rates.dossier import PAST, STAGE, Dossier, Outcome, Procedures
-from rates.effects import ByColumn, DossierRow, Stored, TallyRow, Texts, dossier_row, tally_row
+from rates.effects import (
+    ByColumn,
+    ChangeRow,
+    DossierRow,
+    Stored,
+    TallyRow,
+    Texts,
+    change_row,
+    dossier_row,
+    tally_row,
+)
 from rates.tallies import BASES, BIT, DONE, TALLIES, mask_of
 from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, LOCAL, REOPENED, RESULT_REQUIRED
 from streams import scan
@@ -64,14 +74,33 @@ class Sought(NamedTuple):
 class Changes(NamedTuple):
     """What a piece leads to: rows to be saved, and the cohorts it touched, each with its partition."""
 
+    history: ByColumn[ChangeRow]
     dossiers: ByColumn[DossierRow]
     tallies: Sequence[TallyRow]
     touched: dict[CohortKey, int]
     outcomes: Counter[Outcome]
 
 
+class _Changed(NamedTuple):
+    """What accepted events did, by column: one row an event.
+
+    `places`: where the dossier stands; `last`: whether it is the piece's last of its dossier; `moved`:
+    whether a progress row of the piece stands on its clock by then; `after`: its state, masks by their names;
+    `was`: what counted before.
+    """
+
+    places: Ints
+    last: Bools
+    moved: Bools
+    after: dict[str, NDArray[Any]]
+    status: Ints
+    was: dict[str, NDArray[Any]]
+
+
 class Ledger:
     """Held cohorts. Whatever is written of them is a copy, so folding may go on meanwhile."""
+
+    _state: Final = (*_STATE, "pair")
 
     def __init__(self, procedures: Procedures) -> None:
         self._masks = _Masks()
@@ -166,27 +195,11 @@ class Ledger:
         known = state["progress_time"][owner].astype(np.int64) * 16 + state["progress_status"][owner]
         row = _accepted(clock, begins, group, known, 1)
 
-        last_record, last_row = _last(record, begins), _last(row, begins)
-        changed = np.flatnonzero(np.maximum(last_record, last_row) >= 0)
-        changing = owner[changed]
-        past, again = self._past(new, record, row, begins, group, place)
-        past, again = past[changed], again[np.maximum(last_record, last_row)[changed]]
-        record_at, row_at = last_record[changed], last_row[changed]
-        moved = changing[row_at >= 0]
+        changes = self._changes(new, record, row, begins, group, place, pair, system)
+        changing, moved = changes.places[changes.last], changes.places[changes.last & changes.moved]
         before, before_moved = self._counted(changing), self._named(moved)
-        self._set(changing, np.maximum(record_at, row_at), version=new.version, learnt=new.learnt)
-        own = {name: getattr(new, name) for name in TIMES} | {
-            "facts": new.facts | self._pairs.required[pair],
-            "system": system,
-            "pair": pair,
-        }
-        self._set(changing, record_at, record_status=new.status, record_time=new.time, **own)
-        self._set(changing, row_at, progress_status=new.status, progress_time=new.time)
-        state["facts"][changing] |= past
-        due = closing(state["due"][changing].astype(np.int64))
-        last = np.maximum(record_at, row_at)
-        after_due = (due > 0) & (due < new.learnt[last]) & ~again
-        self._mask(changing, _delay_of(new.time, new.learnt)[last] * ~again, after_due.astype(np.int64))
+        for name in self._state:
+            state[name][changing] = changes.after[name][changes.last]
         after = self._counted(changing)
 
         # Every day that a record names is written, even one that lost or was applied before; and where a
@@ -211,7 +224,7 @@ class Ledger:
         latest[list(flushed)] = list(flushed.values())
         accepted = record | row
         return Changes(
-            self._dossier_rows(changing),
+            *self._rows(changes),
             self._tally_rows(
                 touched, latest[self._cohort["partition"][self._tally["key"][touched] >> _CELL]]
             ),
@@ -310,77 +323,93 @@ class Ledger:
             keys[at] = self._odd_key(int(cohort[at]), texts[at])
         return keys
 
-    def _set(self, places: Ints, at: Ints, **values: NDArray[Any]) -> None:
-        """Give the dossiers at these places the values of the events `at`; where that is -1, none."""
-        with_event = at >= 0
-        places, at = places[with_event], at[with_event]
-        for name, value in values.items():
-            self._dossier[name][places] = value[at]
+    def _changes(
+        self,
+        new: Columns,
+        record: Bools,
+        row: Bools,
+        begins: Ints,
+        group: Ints,
+        place: Ints,
+        pair: Ints,
+        system: Ints,
+    ) -> "_Changed":
+        """The state of its dossier after each event that is accepted, as `rates.dossier` says it.
 
-    def _past(
-        self, new: Columns, record: Bools, row: Bools, begins: Ints, group: Ints, place: Ints
-    ) -> tuple[NDArray[np.uint8], Bools]:
-        """As `rates.dossier` says it: what is to be remembered of each dossier after these events, and which
-        events only say again what stood before them."""
-        state = self._dossier
-        at = np.arange(len(record))
-        first, owner = begins[group], place[begins]
+        `record` and `row`: which are, on either clock. Events of a dossier stand together, in their order.
+        """
+        at = np.flatnonzero(record | row)
+        places = place[at]
+        group, first = group[at], begins[group[at]]
+        fresh = np.diff(group, prepend=-1) > 0
+        last = np.diff(group, append=len(begins)) > 0
+        stored = {name: self._dossier[name][places] for name in self._state}
+        after = dict(stored)
+        record_at, row_at = _latest(record, at, first), _latest(row, at, first)
 
-        def standing(accepted: Bools, kind: str) -> tuple[Ints, Ints]:
-            """The status and the time that stand on a clock after each event."""
-            found = np.maximum.accumulate(np.where(accepted, at, first - 1))
-            stored = found < first
-            status, time = (state[f"{kind}_{name}"][place].astype(np.int64) for name in ("status", "time"))
-            return np.where(stored, status, new.status[found]), np.where(stored, time, new.time[found])
+        def since(which: Ints, **values: NDArray[Any]) -> None:
+            """What stands of the event that each dossier has last taken in on a clock, if it has one."""
+            known = which >= 0
+            for name, value in values.items():
+                after[name] = np.where(known, value[which], stored[name]).astype(stored[name].dtype)
 
-        def before(after: Ints, stored: NDArray[Any]) -> Ints:
-            found = np.empty_like(after)
-            found[1:] = after[:-1]
-            found[begins] = stored
-            return found
+        own = {name: getattr(new, name) for name in TIMES} | {
+            "facts": new.facts | self._pairs.required[pair],
+            "system": system,
+            "pair": pair,
+        }
+        since(record_at, record_status=new.status, record_time=new.time, **own)
+        since(row_at, progress_status=new.status, progress_time=new.time)
+        after["version"] = new.version[at]
+        learnt = new.learnt[at]
+        known = np.where(fresh, np.maximum(learnt, stored["learnt"]), learnt)
+        after["learnt"] = (np.maximum.accumulate(group << 32 | known) & (1 << 32) - 1).astype(np.uint32)
 
-        record_status, record_time = standing(record, "record")
-        row_status, row_time = standing(row, "progress")
-        status = np.where(row_time > record_time, row_status, record_status) * (record_status > 0)
-        left = before(status, self._status(owner))
-        reopened = (record | row) & _IS_FINISHED[left] & ~_IS_FINISHED[status] & (status > 0)
-        closed = (record | row) & ((left == 5) | (left == 6)) & (status == 9)
-        past = np.bitwise_or.reduceat(reopened * REOPENED | closed * CLOSED_FROM_SUPPLEMENT, begins)
+        def before(name: str) -> NDArray[Any]:
+            """As it stood before each event."""
+            return np.where(fresh, stored[name], np.roll(after[name], 1))
 
-        again = record & (new.status == before(record_status, state["record_status"][owner]))
-        again &= new.time == before(record_time, state["record_time"][owner])
-        return (past | state["facts"][owner] & PAST).astype(np.uint8), again
+        status = _status(after)
+        left = np.where(fresh, _status(stored), np.roll(status, 1))
+        past = stored["facts"] & PAST
+        for bit, came in (
+            (REOPENED, _IS_FINISHED[left] & ~_IS_FINISHED[status] & (status > 0)),
+            (CLOSED_FROM_SUPPLEMENT, ((left == 5) | (left == 6)) & (status == 9)),
+        ):
+            if came.any():
+                since_then = np.maximum.accumulate(np.where(came, at, -1)) >= first
+                past |= (bit * since_then).astype(past.dtype)
+        after["facts"] |= past
+        again = record[at] & (before("record_status") == new.status[at])
+        again &= before("record_time") == new.time[at]
+        due = closing(after["due"].astype(np.int64))
+        after_due = (due > 0) & (due < learnt) & ~again
+        delay = _delay_of(new.time[at], learnt) * ~again
+        after["mask"] = self._mask(after, status, delay, after_due.astype(np.int64))
+        was = {name: before(name) for name in ("mask", "system", *TIMES)}
+        return _Changed(places, last, row_at >= 0, after, status, was)
 
-    def _mask(self, places: Ints, delay: Ints, after_due: Ints) -> None:
-        """The masks of dossiers whose state changed, by how late that was learnt."""
-        state = self._dossier
-        completed, due = (state[name][places].astype(np.int64) for name in ("completed", "due"))
+    def _mask(self, rows: Mapping[str, NDArray[Any]], status: Ints, delay: Ints, after_due: Ints) -> Ints:
+        """The masks of dossiers, by how late what they came to was learnt."""
+        completed, due = (rows[name].astype(np.int64) for name in ("completed", "due"))
         timely = np.where(completed <= closing(due), 1, 2) * ((completed > 0) & (due > 0))
         undated = (due == 0).astype(np.int64)
-        mask = self._masks.table[
-            self._status(places), state["facts"][places], timely, delay, after_due, undated
-        ]
-        state["mask"][places] = mask * (state["received"][places] > 0)
-
-    def _status(self, places: Ints) -> Ints:
-        """The status that counts, as `rates.dossier.Dossier.status`."""
-        state = self._dossier
-        newer = state["progress_time"][places] > state["record_time"][places]
-        status = np.where(newer, state["progress_status"][places], state["record_status"][places])
-        return np.where(state["record_status"][places] > 0, status, 0).astype(np.int64)
+        mask: Ints = self._masks.table[status, rows["facts"], timely, delay, after_due, undated]
+        return np.where(rows["received"] > 0, mask, 0)
 
     def _counted(self, places: Ints) -> Ints:
         """The cells on which these dossiers count, each with the name of its mask."""
         state = self._dossier
         name = state["mask"][places].astype(np.int64)
-        return _cells(_cohort(state["key"][places]), state["system"][places], self._days(places), name)
+        days = self._days({name: state[name][places] for name in ("mask", *TIMES)})
+        return _cells(_cohort(state["key"][places]), state["system"][places], days, name)
 
-    def _days(self, places: Ints) -> list[Ints]:
+    def _days(self, rows: Mapping[str, NDArray[Any]]) -> list[Ints]:
         """The day on which these dossiers count on each basis; 0 where they do not."""
-        mask = self._masks.values[self._dossier["mask"][places]]
+        mask = self._masks.values[rows["mask"]]
         received = (mask & _IS_RECEIVED) > 0
         counts = (received, received & ((mask & _IS_DONE) > 0), received)
-        return [day * on for day, on in zip(self._record_days(places), counts, strict=True)]
+        return [_day(rows[time]) * on for time, on in zip(TIMES, counts, strict=True)]
 
     def _record_days(self, places: Ints) -> list[Ints]:
         """The days that these dossiers' records name, one for each basis; 0 where there is none."""
@@ -445,17 +474,24 @@ class Ledger:
     def _touched(self, cohorts: Ints) -> dict[CohortKey, int]:
         return dict(zip(self._keys(cohorts), self._cohort["partition"][cohorts].tolist(), strict=True))
 
-    def _dossier_rows(self, places: Ints) -> ByColumn[DossierRow]:
-        columns: dict[str, Any] = {name: self._dossier[name][places] for name in _STATE}
-        columns |= self._pairs.texts(self._dossier["pair"][places])
-        columns["status"] = self._status(places)
-        columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(places), strict=True)}
+    def _rows(self, changes: "_Changed") -> tuple[ByColumn[ChangeRow], ByColumn[DossierRow]]:
+        """Every change, and of each dossier where the last one left it."""
+        columns: dict[str, Any] = {name: changes.after[name] for name in _STATE}
+        columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(columns), strict=True)}
+        columns |= self._pairs.texts(changes.after["pair"])
+        columns["status"] = changes.status
         columns["mask"] = self._masks.values[columns["mask"]]
-        keys = self._dossier["key"][places]
+        keys = self._dossier["key"][changes.places]
         cohort = _cohort(keys)
         columns |= self._of_cohorts(cohort)
         columns["number"] = self._numbers(keys, cohort)
-        return ByColumn(columns, dossier_row)
+        was = {f"was_{basis}_day": on for basis, on in zip(BASES, self._days(changes.was), strict=True)}
+        was |= {"was_mask": self._masks.values[changes.was["mask"]], "was_system": changes.was["system"]}
+        history = ByColumn(columns | was, change_row)
+        if not changes.last.all():
+            at = np.flatnonzero(changes.last)
+            columns = {name: _taken(column, at) for name, column in columns.items()}
+        return history, ByColumn(columns, dossier_row)
 
     def _numbers(self, keys: Ints, cohort: Ints) -> Texts | list[str]:
         """The numbers of dossiers, as texts."""
@@ -648,9 +684,24 @@ def _accepted(clock: Ints, begins: Ints, group: Ints, known: Ints, above: int) -
     return (clock >= 0) & (clock + 1 >= before + above)
 
 
-def _last(accepted: Bools, begins: Ints) -> Ints:
-    """Of each group the last accepted event, or -1."""
-    return np.maximum.reduceat(np.where(accepted, np.arange(len(accepted)), -1), begins)
+def _latest(accepted: Bools, at: Ints, first: Ints) -> Ints:
+    """Of the events `at`, each with its group's `first`: the last one up to it that is accepted, or -1."""
+    latest = np.maximum.accumulate(np.where(accepted, np.arange(len(accepted)), -1))[at]
+    return np.where(latest < first, -1, latest)
+
+
+def _status(rows: Mapping[str, NDArray[Any]]) -> Ints:
+    """The status that counts, as `rates.dossier.Dossier.status`."""
+    newer = rows["progress_time"] > rows["record_time"]
+    status = np.where(newer, rows["progress_status"], rows["record_status"])
+    return np.where(rows["record_status"] > 0, status, 0).astype(np.int64)
+
+
+def _taken(column: Any, at: Ints) -> Any:
+    """Some of a column."""
+    if isinstance(column, Texts):
+        return Texts(*scan.gathered(*buffers(column), at))
+    return [column[each] for each in at.tolist()] if isinstance(column, list) else column[at]
 
 
 def _cohort(keys: Ints) -> Ints:

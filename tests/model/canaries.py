@@ -113,4 +113,5 @@ CANARIES = (
         1883,
         (5, 9, 18, 22, 24),
     ),
+    Canary("what changed is told after the dossiers", Variant(history_last=True), 1, (1,)),
 )

@@ -18,7 +18,17 @@ from typing import Any
 from rates import effects
 from rates.cohort import Cell, CohortKey, cohort_of
 from rates.dossier import Dossier, fold
-from rates.effects import NOTHING, DeadLetter, DossierRow, Reached, Stored, TallyRow, version
+from rates.effects import (
+    NOTHING,
+    ChangeRow,
+    DeadLetter,
+    DossierRow,
+    Reached,
+    Stored,
+    TallyRow,
+    counted,
+    version,
+)
 from rates.failures import Fatal
 from rates.tallies import BASES, TALLIES, counts
 from rates.wire import Event, decode
@@ -33,7 +43,7 @@ NOW = 1 << 32  # later than any message
 UNITS = ("H18.21", "H18.22")  # one for each partition
 REGISTER = SmallRegister()
 
-Row = DossierRow | TallyRow | DeadLetter | Reached
+Row = ChangeRow | DossierRow | TallyRow | DeadLetter | Reached
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Variant:
     versions_from_clock: bool = False
     constant_versions: bool = False
     increments: bool = False
+    history_last: bool = False
 
 
 class Pause:
@@ -67,10 +78,13 @@ class Database(MemoryStore):
         self.variant = variant
         self._clock = 0
         self.letters: dict[tuple[int, int], DeadLetter] = {}
+        self.disputed = False
 
     def land(self, rows: Sequence[Row]) -> None:
         for row in rows:
             match row:
+                case ChangeRow():
+                    self._land_change(row)
                 case DossierRow():
                     _now(self.save_dossiers([row]))
                 case TallyRow():
@@ -79,6 +93,10 @@ class Database(MemoryStore):
                     self.letters[row.partition, row.version] = row
                 case Reached():
                     _now(self.save_progress([row]))
+
+    def _land_change(self, row: ChangeRow) -> None:
+        at = row.key, row.number, row.dossier.version
+        self.disputed |= self.history.setdefault(at, row) != row
 
     def _land_tally(self, row: TallyRow) -> None:
         stored = self.tallies.get((row.key, row.cell))
@@ -117,10 +135,17 @@ class Link:
         await Pause()
         return dict(self._database.reached)
 
+    async def save_history(self, rows: Sequence[ChangeRow]) -> None:
+        self._changes = sorted(rows, key=lambda row: (row.key, row.number, row.dossier.version))
+        if not self._database.variant.history_last:
+            await Pause(self._changes)
+
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         # A worker writes them in the order of a set; the same seed is to tell the same story anywhere.
         ordered = sorted(rows, key=lambda row: (row.key, row.number))
         await Pause(ordered)
+        if self._database.variant.history_last:
+            await Pause(self._changes)
 
     async def save_tallies(self, rows: Sequence[TallyRow]) -> None:
         ordered = sorted(rows, key=lambda row: (row.key, row.cell))
@@ -362,8 +387,10 @@ class World:
 
     def differences(self) -> list[str]:
         """How the database differs from a plain recount of the log."""
-        dossiers, dead = self._recount()
+        dossiers, history, dead = self._recount()
         found = [self.ended] if self.ended else []
+        if self.database.disputed or self.database.history != history:
+            found.append("history")
         if self.database.dossiers != dossiers:
             found.append("dossiers")
         if set(_tallied(self.database.tallies)) != set(_summed(dossiers)):
@@ -381,8 +408,15 @@ class World:
                 found.append("progress")
         return found
 
-    def _recount(self) -> tuple[dict[tuple[CohortKey, str], Dossier], dict[tuple[int, int], DeadLetter]]:
+    def _recount(
+        self,
+    ) -> tuple[
+        dict[tuple[CohortKey, str], Dossier],
+        dict[tuple[CohortKey, str, int], ChangeRow],
+        dict[tuple[int, int], DeadLetter],
+    ]:
         dossiers: dict[tuple[CohortKey, str], Dossier] = {}
+        history: dict[tuple[CohortKey, str, int], ChangeRow] = {}
         dead: dict[tuple[int, int], DeadLetter] = {}
         for partition, messages in self.log.items():
             for message in messages:
@@ -390,13 +424,15 @@ class World:
                 events, rejections = decode(message.value, message.key, learnt, REGISTER)
                 for event in events:
                     key = cohort_of(event.unit, event.number), event.number
-                    state = _folded(dossiers.get(key), event, message)
+                    stored = dossiers.get(key)
+                    state = _folded(stored, event, message)
                     if state is not None:
+                        history[*key, state.version] = ChangeRow(*key, state, counted(stored))
                         dossiers[key] = state
                 for rejection in rejections:
                     at = version(GENERATION, message.offset, rejection.index)
                     dead[partition, at] = DeadLetter(at, partition, message.offset, learnt, rejection)
-        return dossiers, dead
+        return dossiers, history, dead
 
 
 def _folded(stored: Dossier | None, event: Event, message: Message) -> Dossier | None:

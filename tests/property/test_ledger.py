@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rates.cohort import Cohort, CohortKey, cohort_of, packed, unpacked
 from rates.dossier import Dossier, Outcome, unpack
-from rates.effects import NOTHING, DossierRow, version
+from rates.effects import NOTHING, ChangeRow, DossierRow, counted, version
 from rates.wire import Event, Full
 from streams.events import Message, Source, by_column
 from streams.ledger import Ledger
@@ -36,6 +36,10 @@ def histories(draw: st.DrawFn) -> list[tuple[int, list[tuple[int, Event]]]]:
             offset += 1
         pieces.append((draw(st.sampled_from((0, 0, 1, 2))), named))
     return pieces
+
+
+def _place(row: ChangeRow) -> tuple[CohortKey, str, int]:
+    return row.key, row.number, row.dossier.version
 
 
 def load(ledger: Ledger, cohort: Cohort) -> None:
@@ -75,6 +79,12 @@ def test_a_piece_folded_at_once_leads_to_the_rows_that_its_events_lead_to_one_by
         }
         assert {(row.key, row.number): row.dossier for row in changes.dossiers} == dossiers
         assert len(changes.dossiers) == len(dossiers)
+        told = [
+            ChangeRow(key, number, after, counted(before))
+            for key, cohort in cohorts.items()
+            for number, before, after in cohort.changes
+        ]
+        assert sorted(changes.history, key=_place) == sorted(told, key=_place)
         for at, row in enumerate(changes.dossiers):
             columns = changes.dossiers.columns
             assert columns["status"][at] == row.dossier.status

@@ -4,13 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from rates.cohort import Cell, Cohort, CohortKey, packed
 from rates.dossier import Dossier
-from rates.effects import Canary, DeadLetter, DossierRow, Reached, Stored, TallyRow, dossier_row
+from rates.effects import Canary, ChangeRow, DeadLetter, DossierRow, Reached, Stored, TallyRow, dossier_row
 
 
 class MemoryStore:
     """Rows by what they are about; an equal version replaces, as the later insert does in ClickHouse."""
 
     def __init__(self) -> None:
+        self.history: dict[tuple[CohortKey, str, int], ChangeRow] = {}
         self.dossiers: dict[tuple[CohortKey, str], Dossier] = {}
         self.tallies: dict[tuple[CohortKey, Cell], TallyRow] = {}
         self.dead: dict[tuple[int, int], DeadLetter] = {}
@@ -25,6 +26,12 @@ class MemoryStore:
             [DossierRow(key, number, at) for (key, number), at in self.dossiers.items() if key in keys],
             [(key, cell) for key, cell in self.tallies if key in keys],
         )
+
+    async def save_history(self, rows: Sequence[ChangeRow]) -> None:
+        for row in rows:
+            at = row.key, row.number, row.dossier.version
+            # Whoever writes a change again writes the same.
+            assert self.history.setdefault(at, row) == row
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
         for row in rows:
