@@ -9,7 +9,9 @@ Shares are pooled counts of the `WINDOW` days up to the day that data are comple
 The result rate is that of `ER-766-DOC` in its clean form. A dossier of yesterday has no result yet, at a good
 office as at a bad one: so R1 and R3 hold a subject against its peers too, and R2 against what they lost.
 
-R11 compares with published scores, of which none are stored. R6's other half, bursts, needs a day's events.
+R6 looks at events by the day on which they were learnt, which says when somebody worked, or made up for it.
+
+R11 compares with published scores, of which none are stored.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -37,6 +39,8 @@ PEERS: Final = 3
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "inspect", "warn", "critical")
 """In rising order."""
 
+_BURST: Final = 5.0
+"""R6: so many times the usual day."""
 LEVELS: Final[tuple[Level, ...]] = ("ministry", "province", "unit")
 _BODIES_AND_UNITS: Final = LEVELS
 _UNITS: Final[tuple[Level, ...]] = ("unit",)
@@ -46,6 +50,20 @@ RESULT: Final = "e_result_clean_required"
 REQUIRED: Final = "result_required"
 
 
+class Arrivals(Struct, frozen=True, gc=False):
+    """Events of a subject that were accepted, by the day they were learnt.
+
+    `days`: how many, and how many of them with a status more than seven days old, of the last two days that
+    had any. `usual`: the median of the days that had any in the four weeks before, 0 of fewer than a week.
+    """
+
+    days: tuple[tuple[int, int], ...] = ()
+    usual: float = 0.0
+
+
+NO_ARRIVALS: Final = Arrivals()
+
+
 class Figures(Struct, frozen=True, gc=False, kw_only=True):
     """What is known of one subject at the moment that data are complete to.
 
@@ -53,6 +71,7 @@ class Figures(Struct, frozen=True, gc=False, kw_only=True):
     of as many before them, and of the same a year before. `target`: that of its result rate. `peers`: the
     result rates of those of its kind that have enough dossiers, `falls` how far theirs fell (before − now).
     `starts`: whether its duty to digitise began before the window did. `office`: of a unit, how it is heard.
+    `arrived`: what it sent lately.
     """
 
     subject: str
@@ -67,6 +86,7 @@ class Figures(Struct, frozen=True, gc=False, kw_only=True):
     falls: Peers = Peers(())
     starts: bool = False
     office: Office | None = None
+    arrived: Arrivals = NO_ARRIVALS
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -227,6 +247,24 @@ def _share(*pairs: tuple[str, str], scale: tuple[float, ...] = ()) -> "Callable[
         return Reading(zone, share, bar, numerator, denominator, None, None, bar)
 
     return read
+
+
+def _burst(rule: Rule, of: Figures) -> Reading:
+    """The worst of the days that have enough events: the share that is old, and how many times the usual."""
+    days = [(events, old) for events, old in of.arrived.days if events >= rule.minimum]
+    if not days:
+        return Reading("good" if not of.arrived.days else "between")
+    usual = of.arrived.usual
+
+    def strain(day: tuple[int, int]) -> float:
+        """How far it is towards being bad, which it is from 1 on."""
+        events, old = day
+        return max(old / events / rule.threshold, events / (_BURST * usual) if usual else 0.0)
+
+    events, old = max(days, key=strain)
+    worst = strain((events, old))
+    zone: Zone = "bad" if worst >= 1 else "good" if worst <= rule.recovery / rule.threshold else "between"
+    return Reading(zone, old / events, rule.threshold, old, events, None, usual or None, rule.threshold)
 
 
 def _faked(rule: Rule, of: Figures) -> Reading:
@@ -404,25 +442,25 @@ ALL: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         id="R6",
-        name_vi="Lùi ngày",
-        name_en="Backdated",
+        name_vi="Dồn hoặc lùi ngày",
+        name_en="Burst or backdated",
         levels=_BODIES_AND_UNITS,
         severity="inspect",
         threshold=0.20,
         recovery=0.15,
         minimum=FEW,
-        hold=1,
+        hold=0,
         recover=1,
-        read=_share(("backdated", "received")),
+        read=_burst,
         tallies=("backdated", "received"),
         parts=("backdated", "received"),
         text_vi=(
-            "{value} hồ sơ ({numerator}/{denominator}) có thời điểm trạng thái cũ hơn 7 ngày khi được gửi; "
-            "giới hạn {threshold}"
+            "Trong một ngày có {denominator} sự kiện (ngày thường {usual}), {numerator} ({value}) trong đó "
+            "có thời điểm trạng thái cũ hơn 7 ngày; giới hạn {threshold}, hoặc gấp 5 lần ngày thường"
         ),
         text_en=(
-            "{value} of dossiers ({numerator}/{denominator}) with a status older than 7 days when sent; "
-            "limit {threshold}"
+            "{denominator} events in a day (usually {usual}), {numerator} of them ({value}) with a status "
+            "older than 7 days; limit {threshold}, or 5 times the usual"
         ),
         source=_OWN,
     ),

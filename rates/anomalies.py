@@ -120,6 +120,16 @@ DETECTORS: Final = (
         of_dossier_en="have no due date, so they are never overdue",
     ),
     Detector(
+        id="G7",
+        matching="due_moved",
+        of="received",
+        ordinary=0.02,
+        title_vi="Dời ngày hẹn sau khi đã quá hạn",
+        title_en="Due date moved once it had passed",
+        of_dossier_vi="được ghi ngày hẹn trả mới sau khi đã qua ngày hẹn cũ",
+        of_dossier_en="were given a later due date after the old one had passed",
+    ),
+    Detector(
         id="G15",
         matching="overdue_sync_late",
         of="on_time",
@@ -142,7 +152,6 @@ DETECTORS: Final = (
 )
 UNSEEN: Final[Mapping[str, str]] = {
     "G4": "re-use of papers is personal data's neighbour and is not declared, so it is never decoded",
-    "G7": "the due date before the last one is not kept",
     "G8": "who applied is personal data: never decoded",
     "G9": "rows that were never sent leave no trace but gaps in numbers, which units do not number alike",
     "G10": "needs the published figures",

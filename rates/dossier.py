@@ -17,9 +17,17 @@ import msgspec
 from msgspec import Struct
 
 from rates.tallies import DONE, days_of, delay_of, mask_of
-from rates.wire import CLOSED_FROM_SUPPLEMENT, REOPENED, RESULT_REQUIRED, Full, Progress, closing
+from rates.wire import (
+    CLOSED_FROM_SUPPLEMENT,
+    DUE_MOVED,
+    REOPENED,
+    RESULT_REQUIRED,
+    Full,
+    Progress,
+    closing,
+)
 
-PAST: Final = REOPENED | CLOSED_FROM_SUPPLEMENT
+PAST: Final = REOPENED | CLOSED_FROM_SUPPLEMENT | DUE_MOVED
 
 
 class Procedures(Protocol):
@@ -98,7 +106,7 @@ def fold(
     )
     facts = event.facts | RESULT_REQUIRED if procedures.result_required(event.procedure) else event.facts
     status = progress_status if progress_time > event.status_time else event.status
-    facts |= _past(stored, status)
+    facts |= _past(stored, status, event)
     return Dossier(
         version,
         max(learnt, stored.learnt if stored is not None else 0),
@@ -138,7 +146,7 @@ def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt
     status = event.status if event.status_time > stored.record_time else stored.record_status
     mask, facts = 0, stored.facts
     if stored.record_status:
-        facts |= _past(stored, status)
+        facts |= _past(stored, status, event)
         late = _delay(stored, event, stored.due, learnt)
         mask = mask_of(status, stored.received, stored.completed, stored.due, facts, *late)
     return msgspec.structs.replace(
@@ -152,11 +160,12 @@ def _fold_progress(stored: Dossier | None, event: Progress, version: int, learnt
     )
 
 
-def _past(stored: Dossier | None, status: int) -> int:
+def _past(stored: Dossier | None, status: int, event: Full | Progress) -> int:
     """What is to be remembered of a dossier that now comes to `status`: the bits it had, and a new one.
 
     *Reopened*: it was done (7, 9, 10) and no longer is. *Closed from supplement*: it was asked for papers or
-    payment (5, 6) and is ready (9) at once (reference: domain G1).
+    payment (5, 6) and is ready (9) at once (reference: domain G1). *Due moved*: a record of after the day it
+    was due gives it a later one (G7).
     """
     if stored is None:
         return 0
@@ -166,6 +175,8 @@ def _past(stored: Dossier | None, status: int) -> int:
         found |= REOPENED
     if before in (5, 6) and status == 9:
         found |= CLOSED_FROM_SUPPLEMENT
+    if isinstance(event, Full) and 0 < closing(stored.due) < min(event.due, event.status_time):
+        found |= DUE_MOVED
     return found
 
 

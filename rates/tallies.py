@@ -15,6 +15,7 @@ from rates.wire import (
     CLOSED_FROM_SUPPLEMENT,
     DAY,
     DIGITISED,
+    DUE_MOVED,
     E_RESULT,
     E_RESULT_CLEAN,
     POPULATION_DATABASE,
@@ -63,6 +64,7 @@ TALLIES: Final = (
     "closed_from_supplement",
     "no_due",
     "overdue_sync_late",
+    "due_moved",
 )
 BIT: Final = {name: index for index, name in enumerate(TALLIES)}
 
@@ -98,7 +100,8 @@ def mask_of(
     Evidence of how figures come about (reference: domain §5.1 and §5.2): *sync late*: learnt more than a day
     after it happened (R5); *backdated*: more than seven days (R6); *no due*: received without a due date
     (R10, G6); *overdue sync late*: on time, but learnt after it was due (G15). *Reopened* and *closed from
-    supplement* tell of a dossier's past (R9, G1), so they depend on the order in which events were accepted.
+    supplement* and *due moved* tell of a dossier's past (R9, G1, G7), so they depend on the order in which
+    events were accepted.
     """
     if not received:
         return 0
@@ -137,6 +140,7 @@ def _mask(
         "reopened": bool(facts & REOPENED),
         "closed_from_supplement": bool(facts & CLOSED_FROM_SUPPLEMENT),
         "no_due": undated,
+        "due_moved": bool(facts & DUE_MOVED),
         "overdue_sync_late": done and learnt_after_due,
     }
     for form, result in (("", bool(facts & E_RESULT)), ("_clean", bool(facts & E_RESULT_CLEAN))):

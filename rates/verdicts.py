@@ -16,9 +16,11 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from rates.alerts import (
+    NO_ARRIVALS,
     RULES,
     SEVERITIES,
     WINDOW,
+    Arrivals,
     Figures,
     Level,
     Reading,
@@ -306,6 +308,7 @@ def _filled(text: str, reading: Reading, language: int) -> str:
         numerator=_number(reading.numerator, language),
         denominator=_number(reading.denominator, language),
         days=f"{reading.value or 0:g}",
+        usual="–" if reading.median is None else _number(round(reading.median), language),
     )
 
 
@@ -334,6 +337,9 @@ class Counted(NamedTuple):
     counts: Counts
 
 
+Arrived: TypeAlias = tuple[Mapping[str, Arrivals], Mapping[str, Arrivals]]
+"""Arrivals of units, and of bodies."""
+NOT_ARRIVED: Final[Arrived] = ({}, {})
 BODIES: Final[Mapping[str, Level]] = {"ministry": "ministry", "province": "province"}
 START: Final = {"commune": (2023, 6, 1), "district": (2022, 12, 1)}
 _FIRST_START: Final = (2022, 6, 1)
@@ -347,6 +353,7 @@ def standing(
     before: Iterable[Counted] = (),
     year: Iterable[Counted] = (),
     offices: Mapping[str, Office] | None = None,
+    arrived: Arrived = NOT_ARRIVED,
 ) -> list[Figures]:
     """The figures of every body and one-stop unit that is registered on a day, with their peers.
 
@@ -396,6 +403,7 @@ def standing(
                 falls=falls.get(kind, _NOBODY),
                 starts=day - WINDOW >= start,
                 office=(offices or {}).get(code),
+                arrived=arrived[body_level].get(code, NO_ARRIVALS),
             )
         )
     return found

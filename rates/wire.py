@@ -48,7 +48,7 @@ UNIT: Final = re.compile(r"(?:[0-9]{1,3}\.){3}[HG][0-9]{2}|[HG][0-9]{2}(?:\.[0-9
 _LONGEST_HEAD: Final = 512
 _LONGEST_UNIT: Final = len("000.000.000.H00")
 
-# Facts of a full record, as bits. The fold adds RESULT_REQUIRED, from the register, and the two that tell of
+# Facts of a full record, as bits. The fold adds RESULT_REQUIRED, from the register, and those that tell of
 # a dossier's past, which stay once they are there.
 E_RESULT: Final = 1
 E_RESULT_CLEAN: Final = 2
@@ -57,6 +57,7 @@ POPULATION_DATABASE: Final = 8
 RESULT_REQUIRED: Final = 16
 REOPENED: Final = 32
 CLOSED_FROM_SUPPLEMENT: Final = 64
+DUE_MOVED: Final = 128
 
 
 class Reason(StrEnum):

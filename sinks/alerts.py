@@ -8,14 +8,15 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from rates.alerts import LEVELS, RULES
+from rates.alerts import LEVELS, RULES, Arrivals
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import WINDOW, Activity, Office, Pipe, office
 from rates.register import Register
 from rates.sheets import EPOCH
-from rates.tallies import BASES, SYSTEMS, TALLIES
-from rates.verdicts import Counted, Counts, Held, Key, Ruling, State
+from rates.tallies import BASES, BIT, SYSTEMS, TALLIES
+from rates.verdicts import Arrived, Counted, Counts, Held, Key, Ruling, State
+from rates.wire import day_of
 from sinks import reference
 from sinks.client import Database, floats, strings, uints
 
@@ -25,12 +26,18 @@ _STAMP: Final = (
     "SELECT concat(toString(sum(sipHash64(table, name))), ' ', toString((SELECT count() FROM register_log))) "
     "FROM system.parts WHERE database = currentDatabase() AND table IN ('tallies', 'heard') AND active"
 )
+_NEAR: Final = 4
+"""Days: what was learnt on Friday is still looked at on Monday."""
+_WEEK: Final = 7
+"""Of fewer days nothing is usual."""
 ALL: Final = "*"
 """Matches every rule, or every subject."""
 
 
 def views(body: str) -> Iterator[str]:
-    """`alerts_now`: every rule and registered subject, always; `alert_history`: what was logged.
+    """`alerts_now`: every rule and registered subject, always; `alert_history`: what was logged; `arrivals` of
+    (first = day, until = seconds): accepted events by unit and day of learning, `old` with a status of more
+    than seven days before.
 
     `body`: SQL for the body of `unit` on `day`. Subjects are those of the register on the day of the last
     evaluation; before the first one, those without an end.
@@ -47,6 +54,14 @@ def views(body: str) -> Iterator[str]:
     of_day = (
         "(run.3 = '' AND valid_to = '' OR run.3 != '' AND valid_from <= run.3 "
         "AND (valid_to = '' OR valid_to >= run.3))"
+    )
+    yield (
+        f"CREATE OR REPLACE VIEW arrivals AS SELECT unit, {body} AS body, day, events, old FROM ("
+        "SELECT unit, toDate(learnt) AS day, count() AS events, "
+        f"countIf(bitTest(mask, {BIT['backdated']})) AS old FROM history FINAL "
+        "WHERE learnt >= toDateTime({first:Date}, 'Asia/Ho_Chi_Minh') "
+        "AND learnt < toDateTime({until:UInt32}) GROUP BY unit, day) "
+        "SETTINGS do_not_merge_across_partitions_select_final = 1"
     )
     matches = (
         f"silence -> (silence.1 IN ('{ALL}', a.rule)) AND "
@@ -190,6 +205,32 @@ class Alerts:
             "SETTINGS do_not_merge_across_partitions_select_final = 1"
         )
         return [(row["code"], int(row["days"]), int(row["accepted"])) for row in rows]
+
+    async def arrived(self, at: int) -> Arrived:
+        """What units and bodies sent lately, by the days on which it was learnt before `at`."""
+        day = day_of(at)
+        found = []
+        for code in ("toString(unit)", "body"):
+            table = await self._database.arrow(
+                "SELECT code, arrayMap(one -> one.2, near) AS events, arrayMap(one -> one.3, near) AS old, "
+                f"if(length(before) < {_WEEK}, 0, toFloat64(arrayReduce('median', before))) AS usual FROM ("
+                "SELECT code, arraySlice(arrayReverseSort(groupArrayIf((day, events, old), "
+                f"day > {{last:Date}} - {_NEAR})), 1, 2) AS near, "
+                "groupArrayIf(events, day < {last:Date}) AS before "
+                f"FROM (SELECT {code} AS code, day, sum(events) AS events, sum(old) AS old "
+                f"FROM arrivals(first = {{first:Date}}, until = {at + 1:d}) GROUP BY code, day) "
+                "GROUP BY code) WHERE notEmpty(near)",
+                {"first": _day(day - WINDOW), "last": _day(day)},
+            )
+            found.append(
+                {
+                    code: Arrivals(tuple(zip(events, old, strict=True)), usual)
+                    for code, events, old, usual in zip(
+                        *(column.to_pylist() for column in table.columns), strict=True
+                    )
+                }
+            )
+        return found[0], found[1]
 
     async def states(self) -> dict[Key, Held]:
         """What is stored of each rule and subject that has ever been anything but *ok*."""

@@ -31,7 +31,7 @@ from rates.effects import (
     tally_row,
 )
 from rates.tallies import BASES, BIT, DONE, TALLIES, mask_of
-from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, LOCAL, REOPENED, RESULT_REQUIRED
+from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, DUE_MOVED, LOCAL, REOPENED, RESULT_REQUIRED
 from streams import scan
 from streams.compiled import Ints
 from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
@@ -45,7 +45,7 @@ _STATE: Final[dict[str, Any]] = (
     | {"version": np.uint64}
 )
 _STAGE: Final = np.array(STAGE, np.int64)
-_STATUSES, _FACTS = len(STAGE), 2 * CLOSED_FROM_SUPPLEMENT
+_STATUSES, _FACTS = len(STAGE), 2 * DUE_MOVED
 _IS_FINISHED: Final = np.array([status in DONE for status in range(len(STAGE))], bool)
 _IS_RECEIVED, _IS_DONE = 1 << BIT["received"], 1 << BIT["done"]
 _MASKS: Final = 14
@@ -371,10 +371,12 @@ class Ledger:
 
         status = _status(after)
         left = np.where(fresh, _status(stored), np.roll(status, 1))
+        overdue = closing(before("due").astype(np.int64))
         past = stored["facts"] & PAST
         for bit, came in (
             (REOPENED, _IS_FINISHED[left] & ~_IS_FINISHED[status] & (status > 0)),
             (CLOSED_FROM_SUPPLEMENT, ((left == 5) | (left == 6)) & (status == 9)),
+            (DUE_MOVED, record[at] & (overdue > 0) & (overdue < np.minimum(new.due, new.time)[at])),
         ):
             if came.any():
                 since_then = np.maximum.accumulate(np.where(came, at, -1)) >= first

@@ -21,6 +21,7 @@ from rates.freshness import Office, Pipe, pipe
 from rates.register import Register
 from rates.verdicts import (
     OK,
+    Arrived,
     Counted,
     Counts,
     Held,
@@ -68,6 +69,8 @@ class VerdictStore(Protocol):
     ) -> Mapping[str, Mapping[str, Counts]]: ...
 
     async def offices(self, register: Register, through: Pipe) -> Mapping[str, Office]: ...
+
+    async def arrived(self, at: int) -> Arrived: ...
 
     async def states(self) -> Mapping[Key, Held]: ...
 
@@ -157,6 +160,7 @@ class Judge:
             await self._store.counted(first - WINDOW, first - 1, rates),
             await self._store.counted(first - YEAR, day - YEAR, rates),
             await self._store.offices(register, current),
+            await self._store.arrived(at),
         )
 
     async def _evaluated(self, at: int) -> int:
@@ -256,9 +260,10 @@ class _Seen(NamedTuple):
     before: Sequence[Counted]
     year: Sequence[Counted]
     offices: Mapping[str, Office]
+    arrived: Arrived
 
     def standing(self) -> list[Figures]:
-        return standing(self.register, self.day, self.now, self.before, self.year, self.offices)
+        return standing(self.register, self.day, self.now, self.before, self.year, self.offices, self.arrived)
 
     def name(self, code: str) -> tuple[str, str]:
         return self.register.name(code, self.day)

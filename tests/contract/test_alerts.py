@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
-from rates.alerts import RULES, Reading
+from rates.alerts import RULES, Arrivals, Reading
 from rates.calendar import Calendar
 from rates.cohort import Cell, CohortKey
-from rates.effects import Reached, TallyRow, version
+from rates.dossier import Dossier
+from rates.effects import NOWHERE, ChangeRow, Reached, TallyRow, version
 from rates.register import Register
 from rates.tallies import BIT, LANE_BITS, SYSTEMS
 from rates.verdicts import Key, Ruling, State
@@ -232,3 +234,25 @@ async def test_an_evaluator_that_was_stalled_changes_nothing_when_it_wakes(world
     store = Alerts(world.database, Calendar.shipped())
     await store.save([stalled], MONDAY + DAY, fresh=True)
     assert await alerts.now(world.database, Asked(), quiet=True) == before
+
+
+async def test_what_was_sent_lately_is_counted_by_the_day_on_which_it_was_learnt(database: Database) -> None:
+    """Ten events a day for two weeks, and forty today, thirty of them old."""
+    old = 1 << BIT["backdated"] | 1 << BIT["received"]
+    rows = []
+    for back in range(15):
+        learnt = MONDAY - back * DAY
+        for at in range(40 if back == 0 else 10):
+            mask = old if back == 0 and at < 30 else 1 << BIT["received"]
+            position = version(1, back * 100 + at, 0)
+            state = Dossier(position, learnt, mask, 6, 4, learnt, 0, 0, learnt, 0, 0, 0, "", "")
+            rows.append(ChangeRow(CohortKey("H18.21", 202303), f"{back}-{at}", state, NOWHERE))
+    later = [row._replace(dossier=replace(row.dossier, learnt=MONDAY + 5)) for row in rows[:3]]
+    store = CohortStore(database)
+    await store.save_history(rows + later)
+    await store.save_history(rows[:20])  # a crash had them written again
+    units, bodies = await Alerts(database, Calendar.shipped()).arrived(MONDAY)
+    assert units == {"H18.21": Arrivals(((40, 30), (10, 0)), 10.0)}
+    assert bodies == {"H18": Arrivals(((40, 30), (10, 0)), 10.0)}
+    units, _ = await Alerts(database, Calendar.shipped()).arrived(MONDAY - 10 * DAY)
+    assert units == {"H18.21": Arrivals(((10, 0), (10, 0)), 0.0)}

@@ -113,5 +113,10 @@ CANARIES = (
         1883,
         (5, 9, 18, 22, 24),
     ),
-    Canary("what changed is told after the dossiers", Variant(history_last=True), 1, (1,)),
+    Canary(
+        "what changed is told after the dossiers",
+        Variant(history_interrupted=True, history_last=True),
+        1536,
+        (5, 24, 30, 53, 58),
+    ),
 )

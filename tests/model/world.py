@@ -57,6 +57,7 @@ class Variant:
     versions_from_clock: bool = False
     constant_versions: bool = False
     increments: bool = False
+    history_interrupted: bool = False
     history_last: bool = False
 
 
@@ -137,7 +138,9 @@ class Link:
 
     async def save_history(self, rows: Sequence[ChangeRow]) -> None:
         self._changes = sorted(rows, key=lambda row: (row.key, row.number, row.dossier.version))
-        if not self._database.variant.history_last:
+        if not self._database.variant.history_interrupted:
+            self._database.land(self._changes)
+        elif not self._database.variant.history_last:
             await Pause(self._changes)
 
     async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:

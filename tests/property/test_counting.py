@@ -28,7 +28,7 @@ def state_after(sequence: Sequence[Event]) -> Dossier | None:
     if state is None:
         return None
     order = sum(1 << BIT[name] for name in ("sync_late", "backdated", "reopened", "closed_from_supplement"))
-    order |= 1 << BIT["overdue_sync_late"]
+    order |= 1 << BIT["overdue_sync_late"] | 1 << BIT["due_moved"]
     return msgspec.structs.replace(
         state, version=0, learnt=0, facts=state.facts & ~PAST, mask=state.mask & ~order
     )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from rates.effects import Moment
 from rates.freshness import Office, Pipe
 from rates.register import Register
-from rates.verdicts import Counted, Counts, Held, Key, Ruling, State
+from rates.verdicts import NOT_ARRIVED, Arrived, Counted, Counts, Held, Key, Ruling, State
 
 MONDAY = 1_678_672_800  # 2023-03-13 09:00 local
 
@@ -36,6 +36,9 @@ class Memory:
 
     async def offices(self, register: Register, through: Pipe) -> Mapping[str, Office]:
         return {}
+
+    async def arrived(self, at: int) -> Arrived:
+        return NOT_ARRIVED
 
     async def states(self) -> Mapping[Key, Held]:
         return dict(self.held)

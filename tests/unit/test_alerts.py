@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rates import alerts
-from rates.alerts import ALL, REQUIRED, RESULT, RULES, Figures, Level, rule, usable
+from rates.alerts import ALL, REQUIRED, RESULT, RULES, Arrivals, Figures, Level, rule, usable
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import Office
@@ -101,8 +101,6 @@ def test_r4_is_the_silence_that_freshness_knows(state: str, why: str, zone: str)
         ("R5", {"received": 100, "sync_late": 6}, "bad"),
         ("R5", {"received": 100, "sync_late": 4}, "between"),
         ("R5", {"received": 100, "late": 40, "overdue_sync_late": 3}, "bad"),
-        ("R6", {"received": 100, "backdated": 21}, "bad"),
-        ("R6", {"received": 100, "backdated": 15}, "good"),
         ("R7", {"e_result": 1000, "e_result_clean": 994}, "bad"),
         ("R7", {"e_result": 1000, "e_result_clean": 996}, "good"),
         ("R8", {"received": 100, "digitised": 100}, "bad"),
@@ -121,6 +119,37 @@ def test_r4_is_the_silence_that_freshness_knows(state: str, why: str, zone: str)
 )
 def test_a_share_is_bad_beyond_its_limit(identifier: str, counts: dict[str, int], zone: str) -> None:
     assert BY_ID[identifier].read(BY_ID[identifier], figures(recent=counts)).zone == zone
+
+
+@pytest.mark.parametrize(
+    ("days", "usual", "zone", "said"),
+    [
+        (((100, 21),), 0.0, "bad", (21, 100)),
+        (((100, 17),), 0.0, "between", (17, 100)),
+        (((100, 15),), 0.0, "good", (15, 100)),
+        (((101, 0),), 20.0, "bad", (0, 101)),
+        (((99, 0),), 20.0, "between", (0, 99)),
+        (((60, 0),), 20.0, "good", (0, 60)),
+        (((40, 0), (100, 30)), 20.0, "bad", (30, 100)),
+        (((29, 29), (100, 30)), 20.0, "bad", (30, 100)),
+        (((29, 29),), 1.0, "between", (0, 0)),
+        ((), 0.0, "good", (0, 0)),
+    ],
+)
+def test_r6_is_a_day_of_old_events_or_of_five_times_the_usual(
+    days: tuple[tuple[int, int], ...], usual: float, zone: str, said: tuple[int, int]
+) -> None:
+    one = BY_ID["R6"]
+    reading = one.read(one, figures(arrived=Arrivals(days, usual)))
+    assert (reading.zone, (reading.numerator, reading.denominator)) == (zone, said)
+
+
+def test_r6_says_what_is_usual() -> None:
+    one = BY_ID["R6"]
+    reading = one.read(one, figures(arrived=Arrivals(((1_200, 3),), 88.0)))
+    vi, en = reasons(one, reading)
+    assert "1.200 sự kiện (ngày thường 88)" in vi
+    assert "1,200 events in a day (usually 88), 3 of them (0.2 %)" in en
 
 
 def test_r12_waits_for_the_day_on_which_a_one_stop_shop_had_to_begin() -> None:

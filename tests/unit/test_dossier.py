@@ -231,3 +231,14 @@ def test_a_received_dossier_without_a_due_date_is_told() -> None:
     assert "no_due" in tallied(folded(record(4, due=0)))
     assert "no_due" not in tallied(folded(record(4)))
     assert "no_due" not in tallied(folded(record(1, due=0)))
+
+
+def test_a_due_date_that_is_put_off_once_it_has_passed_is_told_for_good() -> None:
+    late = record(4, T + 9 * DAY, due=T + 30 * DAY)
+    assert "due_moved" in tallied(folded(record(4, due=T + 5 * DAY), late))
+    assert "due_moved" in tallied(folded(record(4, due=T + 5 * DAY), late, record(10, T + 10 * DAY)))
+    in_time = record(4, T + 2 * DAY, due=T + 30 * DAY)
+    assert "due_moved" not in tallied(folded(record(4, due=T + 5 * DAY), in_time))
+    sooner = record(4, T + 9 * DAY, due=T + 4 * DAY)
+    assert "due_moved" not in tallied(folded(record(4, due=T + 5 * DAY), sooner))
+    assert "due_moved" not in tallied(folded(record(4, due=0), late))

@@ -50,6 +50,7 @@ def test_the_order_of_stored_bits_is_never_changed() -> None:
         "closed_from_supplement",
         "no_due",
         "overdue_sync_late",
+        "due_moved",
     )
     assert BASES == ("received", "completed", "due")
     assert SYSTEMS[-1] == "other"
