@@ -35,9 +35,9 @@ ALL: Final = "*"
 
 
 def views(body: str) -> Iterator[str]:
-    """`alerts_now`: every rule and registered subject, always; `alert_history`: what was logged; `arrivals` of
-    (first = day, until = seconds): accepted events by unit and day of learning, `old` with a status of more
-    than seven days before.
+    """`alerts_now`: every rule and registered subject, always; `alert_history`: what was logged; `arrivals`
+    of (first = day, until = seconds): accepted events by unit and day of learning, `old` with a status of
+    more than seven days before.
 
     `body`: SQL for the body of `unit` on `day`. Subjects are those of the register on the day of the last
     evaluation; before the first one, those without an end.
