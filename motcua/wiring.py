@@ -85,8 +85,7 @@ async def migrated(settings: Settings) -> AsyncIterator[Database]:
     """The database of these settings, once its schema is this program's."""
     async with database(settings) as connected:
         if settings.on and not await connected.exists():
-            msg = f"there is no rehearsal {settings.on} (database {settings.database}). Next: motcua replay list"
-            raise WrongUse(msg)
+            raise WrongUse(f"there is no rehearsal {settings.on}. Next: motcua replay list")
         await migrate.check(connected)
         yield connected
 

@@ -162,7 +162,8 @@ class Sender:
     ) -> None:
         """The same for any message, to a partition of one's choice or the one that its key names."""
         sent = self._producer.send(self._topic, value, key=key, timestamp_ms=stamp, partition=partition)
-        size = len(key or b"") + len(value or b"")
+        # Never 0: what nobody waits for would count as delivered.
+        size = 1 + len(key or b"") + len(value or b"")
         self._waiting.append((sent, size, told))
         self._backlog += size
         self.deliver(_BACKLOG)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from producers import topics
 from producers.eventlog import Line
-from producers.merged import At, Merged
+from producers.merged import At, Merged, Next
 from producers.publish import Sender, messages_of
 from rates.failures import Retry
 
@@ -99,27 +99,32 @@ class Rehearser:
     def send_logs(self, paths: Sequence[Path]) -> bool:
         """Sends logs; whether it came to their end. Raises Retry, Fatal and Unreadable, as `publish` does."""
         merged = Merged(paths, self.sent.logs)
-        with topics.reaching(self._brokers), Sender(self._brokers, self._topic, self.patience) as sender:
-            for log, at, line, out_of_order in merged:
-                found, bad = messages_of(line)
-                stamp = max(line.received_at_ms, 0) if isinstance(line, Line) else 0
-                if not self._waited(sender, stamp, merged):
-                    break
-                if bad is not None:
-                    self._bad(str(bad))
-                done = partial(
-                    self._log_done, log, at, len(found), sum(one.records for one in found), bad is not None,
-                    out_of_order, stamp,
-                )  # fmt: skip
-                for message in found[:-1]:
-                    sender.send(message, stamp)
-                if found:
-                    sender.send(found[-1], stamp, done)
-                else:
-                    sender.after(done)
-            whole = not self.halt.is_set()
-        self._tell(merged.bytes_read, merged.bytes_total)
-        return whole
+        try:
+            with topics.reaching(self._brokers), Sender(self._brokers, self._topic, self.patience) as sender:
+                for found in merged:
+                    if not self._send_line(sender, found, merged):
+                        break
+        finally:
+            self._tell(merged.bytes_read, merged.bytes_total)
+        return not self.halt.is_set()
+
+    def _send_line(self, sender: Sender, found: Next, merged: Merged) -> bool:
+        messages, bad = messages_of(found.line)
+        # Kafka has no times before 1970; to the worker all of them are alike.
+        stamp = max(found.line.received_at_ms, 0) if isinstance(found.line, Line) else 0
+        if not self._waited(sender, stamp, merged):
+            return False
+        if bad is not None:
+            self._bad(str(bad))
+        events = sum(one.records for one in messages)
+        done = partial(self._line_done, found, len(messages), events, bad is not None, stamp)
+        for message in messages[:-1]:
+            sender.send(message, stamp)
+        if messages:
+            sender.send(messages[-1], stamp, done)
+        else:
+            sender.after(done)
+        return True
 
     def copy(self, source: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> bool:
         """Sends what a topic holds, to the partitions of the same number; whether it came to `ends`."""
@@ -146,13 +151,11 @@ class Rehearser:
     def _left(self, ends: Mapping[int, int]) -> int:
         return sum(max(end - self._offsets.get(partition, 0), 0) for partition, end in ends.items())
 
-    def _log_done(
-        self, log: int, at: At, messages: int, events: int, bad: bool, out_of_order: bool, stamp: int, *_: int
-    ) -> None:
-        self._logs[log] = at
+    def _line_done(self, found: Next, messages: int, events: int, bad: bool, stamp: int, *_: int) -> None:
+        self._logs[found.log] = found.at
         self._count(messages, events, stamp)
         self._counts["bad"] += bad
-        self._counts["unsorted"] += out_of_order
+        self._counts["unsorted"] += found.out_of_order
 
     def _message_done(self, partition: int, offset: int, events: int, stamp: int, *_: int) -> None:
         self._offsets[partition] = offset + 1

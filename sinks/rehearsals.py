@@ -1,4 +1,4 @@
-"""What is known of each rehearsal, in the live database: what it replays, how far that is, and what it is asked.
+"""What is known of each rehearsal, in the live database: what it replays, how far it is, what it is asked.
 
 A record is written by the process that holds the rehearsal's lock, whole each time, so that it is right after
 a death at any moment: what it says is sent, the brokers had acknowledged.
@@ -16,7 +16,7 @@ Order: TypeAlias = Literal["", "pause", "stop"]
 
 
 class File(Struct, frozen=True):
-    """An event log: `line` of its lines are sent, `newest` is the latest receipt among them (milliseconds)."""
+    """An event log: `line` of its lines are sent, `newest` is the latest receipt among them (ms)."""
 
     path: str
     size: int
