@@ -113,7 +113,7 @@ def settings() -> Settings:
 
     found = load(given)
     if found.on:
-        from motcua.replaying import clock_of
+        from motcua.rehearsal import clock_of
 
         # A rehearsal that was paced has a time of its own.
         if clock_of(found).exists():

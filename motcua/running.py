@@ -55,7 +55,7 @@ def down() -> None:
 def status(as_json: Json = False) -> None:
     """What runs where."""
     from infra.local import claim
-    from motcua.replaying import folder
+    from motcua.rehearsal import folder
 
     found = settings()
     parts = claim.status(folder(found, found.on) if found.on else found.data_dir)
@@ -106,7 +106,7 @@ def worker(
     given["worker_port"] = port
     found = settings()
     if found.on:
-        from motcua.replaying import step_back
+        from motcua.rehearsal import step_back
 
         if prepare:
             raise wrong("--prepare is for the live system; a rehearsal is prepared by motcua replay")

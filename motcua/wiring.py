@@ -363,6 +363,7 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
             readers=admitted,
             only=settings.body,
             canary_seconds=settings.canary_seconds,
+            rehearsed=settings.on,
         )
         metrics = exposed(PAGE, lambda: site_app[ASKED])
         site_app.router.add_get("/metrics", exposition(metrics, named=admitted is not None))

@@ -24,8 +24,8 @@ from rates.failures import Retry
 
 _TELL_SECONDS: Final = 0.25
 _NAP: Final = 0.1
-_HELD: Final = 500
-"""Messages of a partition that wait for those of others before it is no longer asked for more."""
+_MOST: Final = 1 << 20
+"""More messages than the brokers send of a partition at once."""
 _RECORD: Final = b'"MaHoSo"'
 
 
@@ -99,20 +99,24 @@ class Rehearser:
     def send_logs(self, paths: Sequence[Path]) -> bool:
         """Sends logs; whether it came to their end. Raises Retry, Fatal and Unreadable, as `publish` does."""
         merged = Merged(paths, self.sent.logs)
+
+        def far() -> tuple[int, int]:
+            return merged.bytes_read, merged.bytes_total
+
         try:
             with topics.reaching(self._brokers), Sender(self._brokers, self._topic, self.patience) as sender:
                 for found in merged:
-                    if not self._send_line(sender, found, merged):
+                    if not self._send_line(sender, found, far):
                         break
         finally:
-            self._tell(merged.bytes_read, merged.bytes_total)
+            self._tell(*far())
         return not self.halt.is_set()
 
-    def _send_line(self, sender: Sender, found: Next, merged: Merged) -> bool:
+    def _send_line(self, sender: Sender, found: Next, far: Callable[[], tuple[int, int]]) -> bool:
         messages, bad = messages_of(found.line)
         # Kafka has no times before 1970; to the worker all of them are alike.
         stamp = max(found.line.received_at_ms, 0) if isinstance(found.line, Line) else 0
-        if not self._waited(sender, stamp, merged):
+        if not self._waited(sender, stamp, far):
             return False
         if bad is not None:
             self._bad(str(bad))
@@ -129,6 +133,11 @@ class Rehearser:
     def copy(self, source: str, begins: Mapping[int, int], ends: Mapping[int, int]) -> bool:
         """Sends what a topic holds, to the partitions of the same number; whether it came to `ends`."""
         total = sum(ends.values()) - sum(begins.values())
+
+        def far() -> tuple[int, int]:
+            left = (max(end - self._offsets[partition], 0) for partition, end in ends.items())
+            return total - sum(left), total
+
         with (
             topics.reaching(self._brokers),
             Sender(self._brokers, self._topic, self.patience) as sender,
@@ -136,7 +145,7 @@ class Rehearser:
         ):
             for message in self._messages(consumer, source, ends):
                 stamp = max(message.timestamp, 0)
-                if not self._waited(sender, stamp, None, total - self._left(ends), total):
+                if not self._waited(sender, stamp, far):
                     break
                 events = (message.value or b"").count(_RECORD)
                 done = partial(self._message_done, message.partition, message.offset, events, stamp)
@@ -145,11 +154,8 @@ class Rehearser:
         if whole:
             # The last offsets may be gaps, which bring no message.
             self._offsets |= ends
-        self._tell(total - self._left(ends), total)
+        self._tell(*far())
         return whole
-
-    def _left(self, ends: Mapping[int, int]) -> int:
-        return sum(max(end - self._offsets.get(partition, 0), 0) for partition, end in ends.items())
 
     def _line_done(self, found: Next, messages: int, events: int, bad: bool, stamp: int, *_: int) -> None:
         self._logs[found.log] = found.at
@@ -166,16 +172,17 @@ class Rehearser:
         self._counts["events"] += events
         self._counts["cut"] = max(self._counts["cut"], stamp)
 
-    def _waited(
-        self, sender: Sender, stamp: int, merged: Merged | None, done: int = 0, total: int = 0
-    ) -> bool:
-        """Let the time come at which something is to be sent; False once the sending is to end."""
+    def _waited(self, sender: Sender, stamp: int, far: Callable[[], tuple[int, int]]) -> bool:
+        """Let the time come at which something is to be sent; False once the sending is to end.
+
+        `far` says what is done of what there is.
+        """
         while True:
             ahead = self._pace.ahead(stamp) if stamp else 0
             if ahead > 0 or time.monotonic() - self._told >= _TELL_SECONDS:
                 self._told = time.monotonic()
                 sender.look()
-                self._tell(*((merged.bytes_read, merged.bytes_total) if merged else (done, total)))
+                self._tell(*far())
             if self.halt.is_set():
                 return False
             if ahead <= 0:
@@ -187,35 +194,30 @@ class Rehearser:
 
     def _messages(self, consumer: Any, source: str, ends: Mapping[int, int]) -> Iterator[Any]:
         """What is left of a topic, in the order of receipt as far as partitions keep it."""
-        every = {TopicPartition(source, one): deque[Any]() for one in ends}
-        consumer.assign(list(every))
-        for there in every:
-            consumer.seek(there, self._offsets[there.partition])
-        newest = dict.fromkeys(every, 0)
-        open_ = {there for there in every if self._offsets[there.partition] < ends[there.partition]}
+        waiting = {TopicPartition(source, one): deque[Any]() for one in ends}
+        reached = {there: self._offsets[there.partition] for there in waiting}
+        newest = dict.fromkeys(waiting, 0)
         moved = time.monotonic()
-        while open_ and not self.halt.is_set():
-            hungry = [there for there in open_ if not every[there]]
-            if not hungry:
-                next_ = min(open_, key=lambda there: (max(newest[there], every[there][0].timestamp), there))
-                message = every[next_].popleft()
-                newest[next_] = max(newest[next_], message.timestamp)
+        while not self.halt.is_set():
+            open_ = [one for one in waiting if waiting[one] or reached[one] < ends[one.partition]]
+            if not open_:
+                return
+            hungry = next((one for one in open_ if not waiting[one]), None)
+            if hungry is None:
+                first = min(open_, key=lambda one: (max(newest[one], waiting[one][0].timestamp), one))
+                message = waiting[first].popleft()
+                newest[first] = max(newest[first], message.timestamp)
                 yield message
-                if not every[next_] and consumer.position(next_) >= ends[next_.partition]:
-                    open_.discard(next_)
-                moved = time.monotonic()
                 continue
-            consumer.resume(*every)
-            consumer.pause(*(there for there in every if there not in open_ or len(every[there]) >= _HELD))
-            for there, found in consumer.poll(timeout_ms=500, max_records=_HELD * len(every)).items():
-                every[there].extend(one for one in found if one.offset < ends[there.partition])
+            # One partition at a time: of several that are paused in turn, kafka-python forgets some for ever.
+            consumer.assign([hungry])
+            consumer.seek(hungry, reached[hungry])
+            for found in consumer.poll(timeout_ms=500, max_records=_MOST).values():
+                waiting[hungry].extend(one for one in found if one.offset < ends[hungry.partition])
+            if consumer.position(hungry) > reached[hungry]:
+                reached[hungry] = consumer.position(hungry)
                 moved = time.monotonic()
-            open_ -= {
-                there
-                for there in hungry
-                if not every[there] and consumer.position(there) >= ends[there.partition]
-            }
-            if time.monotonic() - moved > self.patience:
+            elif time.monotonic() - moved > self.patience:
                 raise Retry("kafka", f"topic {source} brings nothing more. Next: motcua status")
 
 
@@ -225,7 +227,7 @@ def _consumer(brokers: str) -> Any:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        # Of a partition at once; a message that is larger comes alone.
-        max_partition_fetch_bytes=1 << 20,
+        # Of a partition at once, compressed; a message that is larger comes alone.
+        max_partition_fetch_bytes=1 << 18,
         metrics_enabled=False,
     )

@@ -34,7 +34,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
 
     `generation` is the one that the rehearsal's rows carry, 0 until its database and topic (`topic_id`) are
     prepared. `speed` 0: as fast as it goes. `done` of `total`: bytes of files, or messages of a topic.
-    `rate`: events a second when it last ran. `sent`: everything is acknowledged by the brokers.
+    `rate`: events a second when it last ran.
     """
 
     name: str
@@ -52,7 +52,6 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     ends: dict[int, int] = {}
     offsets: dict[int, int] = {}
     speed: float = 0
-    sent: bool = False
     done: int = 0
     total: int = 0
     messages: int = 0
