@@ -21,7 +21,6 @@ from infra.local.claim import PartStatus, Run
 from infra.local.journal import last_lines
 from infra.local.trouble import WrongUse
 from motcua import clock
-from motcua.cli import bar, say
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 
@@ -104,6 +103,7 @@ class Playing:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupted)
+        claim.remove(self._folder)  # what one that was killed said of its processes
         if self._record.speed and not clock_of(self._found).exists():
             clock.drill(clock_of(self._found), clock.millis())
         await self._save(state="running", error="")
@@ -149,6 +149,7 @@ class Playing:
 
     async def _send(self, own: "Database", partitions: int, working: asyncio.Task[None]) -> "State":
         """Send what is left and wait until it is durable, or until somebody wants an end."""
+        from motcua.cli import bar
         from producers.merged import At
         from producers.rehearsing import Pace, Rehearser, Sent
 
@@ -188,6 +189,8 @@ class Playing:
                 self._progress(rehearser.sent, rate)
 
     def _sent(self, rehearser: "Rehearser") -> bool:
+        from motcua.cli import say
+
         record = self._record
         if record.from_topic:
             return rehearser.copy(self._live.topic, record.begins, record.ends)
@@ -319,6 +322,8 @@ class _Few:
         self._left = 100
 
     def tell(self, bad: str) -> None:
+        from motcua.cli import say
+
         if self._left:
             self._left -= 1
             say(f"{bad} (skipped)")
