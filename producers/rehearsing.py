@@ -190,6 +190,8 @@ class Rehearser:
             self.halt.wait(min(ahead, _NAP))
 
     def _tell(self, done: int, total: int) -> None:
+        # A log that is not opened yet, or is closed already, does not say how far it was read.
+        done = max(done, self.sent.done)
         self.sent = Sent(tuple(self._logs), dict(self._offsets), **self._counts, done=done, total=total)
 
     def _messages(self, consumer: Any, source: str, ends: Mapping[int, int]) -> Iterator[Any]:

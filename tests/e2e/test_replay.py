@@ -5,6 +5,7 @@ Every figure is held against the recount of the same logs, which shares no code 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,12 +75,15 @@ def by_receipt(paths: list[Path]) -> Iterator[bytes]:
     found = []
     for number, path in enumerate(paths):
         newest = 0
-        lines = path.read_bytes().splitlines(keepends=True) if b"\r" not in path.read_bytes() else None
-        raw = lines or path.read_bytes().split(b"\n")
+        raw = path.read_bytes().split(b"\n")
         for line in eventlog.read([path]):
             newest = max(newest, line.received_at_ms if isinstance(line, Line) else 0)
             found.append((newest, number, line.number, raw[line.number - 1]))
     return (line for *_, line in sorted(found, key=lambda one: one[:3]))
+
+
+def times(path: Path) -> Iterator[int]:
+    return (line.received_at_ms // 1000 for line in eventlog.read([path]) if isinstance(line, Line))
 
 
 def record(stack: Stack, name: str) -> dict[str, Any]:
@@ -190,9 +194,9 @@ def test_paused_resumed_stopped_and_dropped_from_another_shell(stack: Stack, fol
             assert os.getpriority(os.PRIO_PROCESS, pid) == NICENESS
         assert os.getpriority(os.PRIO_PROCESS, stack.pid("worker")) == 0
         # The rehearsal's own time is that of its log.
-        first = next(line for line in eventlog.read([folder / "a.ndjson"]) if isinstance(line, Line))
+        first = min(next(times(path)) for path in folder.iterdir())
         offset = int((stack.data_dir / "rehearsals" / "paced" / "clock").read_text())
-        assert 0 <= clock.now() + offset - first.received_at_ms // 1000 < 30 * 86_400
+        assert 0 <= clock.now() + offset - first < 365 * 86_400
         refused = stack.done("replay", "drop", "paced")
         assert refused.returncode == 2
         assert "motcua replay stop paced" in refused.stderr
@@ -293,10 +297,9 @@ def test_a_worker_by_hand_and_the_register_of_the_live_database(
     stack: Stack, folder: Path, tmp_path: Path
 ) -> None:
     register = tmp_path / "register"
-    register.mkdir()
-    shipped = (Path(__file__).parents[2] / "rates" / "reference" / "targets.csv").read_text(encoding="utf-8")
-    head, *rest = shipped.splitlines(keepends=True)
-    (register / "targets.csv").write_text(head + "".join(rest[:-1]), encoding="utf-8")
+    shutil.copytree(Path(__file__).parents[2] / "rates" / "reference", register)
+    targets = (register / "targets.csv").read_text(encoding="utf-8")
+    (register / "targets.csv").write_text(targets.rstrip("\n").rpartition("\n")[0] + "\n", encoding="utf-8")
     stack.run("migrate", "--register", register)
     stack.run("replay", folder / "d.ndjson", "--into", "own")
     for table in ("units", "procedures", "targets", "unit_bodies"):
