@@ -8,7 +8,7 @@ import typer
 
 from motcua import clock
 from motcua.access import limited
-from motcua.cli import Json, app, ask, console, day, say, settings, show, table, wrong
+from motcua.cli import Json, app, ask, console, day, reading, say, settings, show, table, wrong
 from rates.alerts import Level, Rule, rule
 from rates.sheets import EPOCH
 from rates.wire import BODY, UNIT
@@ -26,6 +26,7 @@ SubjectArgument = Annotated[str, typer.Argument(metavar="SUBJECT", help="A unit,
 
 
 @alerts.callback()
+@reading
 def list_(
     context: typer.Context,
     state: Annotated[str, typer.Option(metavar="STATE", help=f"One of {', '.join(STATES)}.")] = "",
@@ -68,6 +69,7 @@ _LISTED: Final = ("rule", "state", "severity", "subject", "body", "since", "sile
 
 
 @alerts.command()
+@reading
 def explain(rule_id: RuleArgument, subject: SubjectArgument, as_json: Json = False) -> None:
     """Why an alert fires or does not: the figures now, the units and systems behind them, its history."""
     from rates.calendar import Calendar

@@ -6,7 +6,7 @@ import typer
 
 from motcua import clock
 from motcua.access import limited, unlimited
-from motcua.cli import Json, app, ask, console, day, days, given, settings, show, table, wrong
+from motcua.cli import Json, app, ask, console, day, days, given, reading, settings, show, table, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
 from rates.wire import BODY, UNIT
@@ -19,6 +19,7 @@ Id = Annotated[str, typer.Option("--definition", metavar="ID", help="ER-766-DOC,
 
 
 @app.command()
+@reading
 def rates(
     definition_id: Id = "",
     form: Annotated[str, typer.Option(help="reported, clean or both.")] = "reported",
@@ -58,6 +59,7 @@ def rates(
 
 
 @app.command()
+@reading
 def dossiers(
     unit: Annotated[str, typer.Option(metavar="CODE")] = "",
     body: Annotated[str, typer.Option(metavar="CODE")] = "",
@@ -95,6 +97,7 @@ def dossiers(
 
 
 @app.command()
+@reading
 def scoreboard(as_json: Json = False) -> None:
     """The figures of the October 2023 report, published and recomputed; exit 1 if one differs."""
     import msgspec
@@ -129,6 +132,7 @@ def scoreboard(as_json: Json = False) -> None:
 
 
 @app.command()
+@reading
 def config(as_json: Json = False) -> None:
     """Every setting with its value and where that came from."""
     settings()

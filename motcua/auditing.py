@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from motcua.access import unlimited
-from motcua.cli import Json, app, ask, bar, console, say, settings, show, table
+from motcua.cli import Json, app, ask, bar, console, reading, say, settings, show, table
 from rates.cohort import CohortKey
 from rates.effects import Compared
 from rates.sheets import EPOCH
@@ -18,6 +18,7 @@ _PATIENCE: Final = 5
 
 
 @app.command()
+@reading
 def audit(
     everything: Annotated[
         bool, typer.Option("--all", help="List every cohort, not only those that differ.")

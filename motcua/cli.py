@@ -5,18 +5,22 @@ one JSON document and nothing else; progress and logs go to stderr.
 """
 
 import asyncio
+import inspect
+import os
 import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from infra.local.trouble import Trouble
+from motcua import clock
 from motcua.settings import Settings, load
 from rates.failures import Fatal, Retry
 from rates.sheets import RegisterError
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+On = Annotated[
+    str | None, typer.Option("--on", metavar="NAME", help="A rehearsal's figures, not the live ones.")
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,6 +64,22 @@ def options(
         topic=topic,
         log_level=log_level,
     )
+
+
+def reading(command: Callable[..., T]) -> Callable[..., T]:
+    """Gives a command the option --on: the rehearsal that it asks instead of the live system."""
+
+    @wraps(command)
+    def asked(*args: Any, on: str | None = None, **options: Any) -> T:
+        if on is not None:
+            given["on"] = on
+        return command(*args, **options)
+
+    own = inspect.signature(command)
+    option = inspect.Parameter("on", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=On)
+    asked.__signature__ = own.replace(parameters=[*own.parameters.values(), option])  # type: ignore[attr-defined]
+    asked.__annotations__ = {**command.__annotations__, "on": On}
+    return asked
 
 
 def main() -> None:
@@ -88,6 +112,12 @@ def settings() -> Settings:
     from motcua import logs
 
     found = load(given)
+    if found.on:
+        from motcua.rehearsal import clock_of
+
+        # A rehearsal that was paced has a time of its own.
+        if clock_of(found).exists():
+            os.environ.setdefault("MOTCUA_CLOCK_DRILL", str(clock_of(found)))
     logs.configure(found.log_level, found.log_format)
     return found
 
@@ -118,16 +148,16 @@ def table(*columns: str, **more: Any) -> "Table":
 
 
 @contextmanager
-def bar(what: str, *columns: "ProgressColumn") -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr; it is told what is done and what there is."""
+def bar(what: str, *columns: "ProgressColumn") -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr; it is told what is done and what there is, and fields for its columns."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     shown = columns or (TaskProgressColumn(),)
     text = TextColumn("{task.description}")
     with Progress(text, BarColumn(), *shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        task = progress.add_task(what, total=None, rate="")
+        yield lambda done, total, **more: progress.update(task, completed=done, total=total, **more)
 
 
 def wrong(message: str) -> typer.BadParameter:
@@ -138,11 +168,32 @@ def ask(question: Callable[[Any], Awaitable[T]]) -> T:
     """Put a question to the migrated database of these settings."""
     from motcua.wiring import migrated
 
+    found = settings()
+    if found.on:
+        say(f"rehearsed figures of {found.on}, not the live ones")
+
     async def asked() -> T:
-        async with migrated(settings()) as connected:
+        async with migrated(found) as connected:
             return await question(connected)
 
     return asyncio.run(asked())
+
+
+def instant(text: str, option: str) -> int:
+    """A day or an instant as seconds since 1970 UTC; local where it names no offset. "" is 0."""
+    if not text:
+        return 0
+    try:
+        if len(text) < len("YYYY-MM-DD") or text[4] != "-" or text[7] != "-":
+            raise ValueError
+        found = datetime.fromisoformat(text)
+        seconds = int((found if found.tzinfo else found.replace(tzinfo=clock.LOCAL)).timestamp())
+        if not 0 <= seconds < 1 << 32:
+            raise ValueError
+    except (ValueError, OverflowError):
+        msg = f"{option} takes YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS+07:00, not {text!r}"
+        raise wrong(msg) from None
+    return seconds
 
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -178,5 +229,6 @@ from motcua import (  # noqa: E402  # they register their commands on `app`
     dead,  # noqa: F401
     intake,  # noqa: F401
     keeping,  # noqa: F401
+    replaying,  # noqa: F401
     running,  # noqa: F401
 )

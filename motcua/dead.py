@@ -11,7 +11,6 @@ death: what was sent is known afterwards, and the next run sends the rest.
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -19,7 +18,7 @@ import typer
 
 from motcua import clock
 from motcua.access import limited
-from motcua.cli import Json, app, ask, console, say, settings, show, wrong
+from motcua.cli import Json, app, ask, console, instant, reading, say, settings, show, wrong
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 from rates.wire import UNIT, Reason
@@ -54,6 +53,7 @@ SinceOption = Annotated[
 
 
 @dead.command("list")
+@reading
 def list_(
     reason: ReasonOption = "", unit: UnitOption = "", since: SinceOption = "", as_json: Json = False
 ) -> None:
@@ -66,6 +66,7 @@ def list_(
 
 
 @dead.command("show")
+@reading
 def show_(
     reason: ReasonOption = "", unit: UnitOption = "", since: SinceOption = "", as_json: Json = False
 ) -> None:
@@ -236,24 +237,7 @@ def _chosen(found: Settings, reason: str, unit: str, since: str) -> "Chosen":
     if unit and not UNIT.fullmatch(unit):
         msg = f"--unit takes the code of a unit, such as H18.21 or 000.17.22.H56, not {unit!r}"
         raise wrong(msg)
-    return Chosen(reason, unit, _instant(since), limited(found))
-
-
-def _instant(text: str) -> int:
-    """A day or an instant as seconds since 1970 UTC; local where it names no offset. "" is 0."""
-    if not text:
-        return 0
-    try:
-        if len(text) < len("YYYY-MM-DD") or text[4] != "-" or text[7] != "-":
-            raise ValueError
-        found = datetime.fromisoformat(text)
-        seconds = int((found if found.tzinfo else found.replace(tzinfo=clock.LOCAL)).timestamp())
-        if not 0 <= seconds < 1 << 32:
-            raise ValueError
-    except (ValueError, OverflowError):
-        msg = f"--since takes YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS+07:00, not {text!r}"
-        raise wrong(msg) from None
-    return seconds
+    return Chosen(reason, unit, instant(since, "--since"), limited(found))
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:

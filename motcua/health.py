@@ -78,7 +78,7 @@ async def _workers(database: Database, settings: Settings) -> Check:
     from producers import topics
 
     generation, registered = await _registered(database)
-    group = generations.group(generation)
+    group = generations.group(generation, settings.on)
     found = await asyncio.to_thread(topics.readers, settings.kafka, registered.topic, group)
     if not found.members:
         return Check("workers", "missing", f"nobody reads: group {group} is {found.state}", "motcua worker")

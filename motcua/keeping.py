@@ -168,7 +168,7 @@ async def _still(found: Settings, known: set[int]) -> "Source | None":
     from sinks.generations import group
 
     needed(found.kafka, "kafka")
-    names = [group(number) for number in sorted(known | {max(known) + 1}) if number]
+    names = [group(number, found.on) for number in sorted(known | {max(known) + 1}) if number]
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type((Retry, WrongUse)),
         wait=wait_fixed(0.5),
@@ -217,7 +217,7 @@ async def _rewind(found: Settings, staged: "Database", topic: "Source") -> None:
             )
             raise Fatal(msg)
         offsets[partition] = max(offsets[partition], first)  # what is gone is told by `prepare`
-    group = generations.group(registered[0])
+    group = generations.group(registered[0], found.on)
     await asyncio.to_thread(topics.rewind, found.kafka, topic.topic, group, offsets)
     say(f"group {group} goes on from where the backup stands")
 

@@ -13,7 +13,7 @@ import typer
 
 from infra.local.trouble import WrongUse
 from motcua import clock
-from motcua.cli import Json, app, bar, console, given, say, settings, show, table, wrong
+from motcua.cli import Json, app, bar, console, given, reading, say, settings, show, table, wrong
 from motcua.settings import Settings
 from rates.failures import Fatal, Retry
 
@@ -51,11 +51,14 @@ def down() -> None:
 
 
 @app.command()
+@reading
 def status(as_json: Json = False) -> None:
     """What runs where."""
     from infra.local import claim
+    from motcua.rehearsal import folder
 
-    parts = claim.status(settings().data_dir)
+    found = settings()
+    parts = claim.status(folder(found, found.on) if found.on else found.data_dir)
     if as_json:
         rows = [{"name": p.name, "pid": p.pid, "address": p.address, "state": p.state} for p in parts]
         show({"parts": rows})
@@ -67,6 +70,7 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+@reading
 def doctor(as_json: Json = False) -> None:
     """What is there, what is missing, and the next command."""
     from infra.local import doctor as checks
@@ -86,6 +90,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
+@reading
 def worker(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
     prepare: Annotated[bool, typer.Option("--prepare", help="Do what `motcua migrate` does first.")] = False,
@@ -100,6 +105,12 @@ def worker(
 
     given["worker_port"] = port
     found = settings()
+    if found.on:
+        from motcua.rehearsal import step_back
+
+        if prepare:
+            raise wrong("--prepare is for the live system; a rehearsal is prepared by motcua replay")
+        step_back()
 
     async def work() -> None:
         stop = wiring.asked_to_stop()
@@ -138,6 +149,7 @@ _ARENAS, _MAPPED_FROM, _KEPT = -8, -3, -1
 
 
 @app.command()
+@reading
 def page(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0: a free one.")] = None,
     new_reader: Annotated[
@@ -161,6 +173,8 @@ def page(
     from motcua.wiring import serve_page
 
     given["page_port"] = port
+    if on := settings().on:
+        say(f"rehearsed figures of {on}, not the live ones")
     asyncio.run(serve_page(settings(), lambda address: print_line(f"page ready on {address}")))
 
 

@@ -9,6 +9,7 @@ Secrets come from a variable, from `motcua.toml` or from a file that is named th
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,6 +34,12 @@ _READ_ELSEWHERE: Final = (
     "MOTCUA_ENGINE_READER_PASSWORD",
 )
 """Variables that are no settings: what the clock and the embedded stack's parts read for themselves."""
+
+NAME: Final = "[a-z][a-z0-9_]{0,30}"
+"""What a rehearsal may be called,"""
+_TAKEN: Final = ("live", "restoring", "replaced")
+"""but for the live system's own name, and those of the databases that a restore makes."""
+_REHEARSED_CACHE: Final = 2_000_000
 
 
 class Settings(BaseSettings):
@@ -65,6 +72,11 @@ class Settings(BaseSettings):
         default="motcua", pattern="^[a-z][a-z0-9_]*$", description="the ClickHouse database"
     )
     topic: str = Field(default="dossiers", pattern="^[a-zA-Z0-9._-]+$", description="the Kafka topic")
+    on: str = Field(
+        default="",
+        pattern=f"^({NAME})?$",
+        description="the rehearsal whose database and topic are meant, instead of the live ones",
+    )
     partitions: int = Field(default=12, ge=1, le=1024, description="partitions of a topic that is made anew")
     workers: int = Field(
         default=1,
@@ -160,7 +172,8 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
         settings = _with_password(Settings(**given))
         running = _running(settings.data_dir)
         announced = {name: running[name] for name in running if not getattr(settings, name)}
-        return settings.model_copy(update=announced)
+        settings = settings.model_copy(update=announced)
+        return rehearsed(settings, settings.on) if settings.on else settings
     except ValidationError as error:
         wrong = error.errors()[0]
         name = ".".join(str(part) for part in wrong["loc"])
@@ -171,6 +184,47 @@ def load(options: Mapping[str, Any] | None = None) -> Settings:
     except ValueError as error:
         msg = f"{TOML} cannot be read: {error}. Next: mend or remove it"
         raise WrongUse(msg) from error
+
+
+def rehearsed(live: Settings, name: str) -> Settings:
+    """The settings of a rehearsal, from those of the live system beside which it runs. Raises WrongUse.
+
+    It has a database and a topic of its own, holds less in memory unless `cache_dossiers` was set, lives in
+    the time of its data (no canaries), and tells nobody of its alerts.
+    """
+    if not re.fullmatch(NAME, name) or name in _TAKEN:
+        msg = (
+            f"{name!r} is no name for a rehearsal: it begins with a letter a to z, has at most 31 letters, "
+            f"digits and _, and is none of {', '.join(_TAKEN)}. Next: another name"
+        )
+        raise WrongUse(msg)
+    cache = live.cache_dossiers
+    quiet = {
+        "alertmanager_url": "",
+        "smtp_url": SecretStr(""),
+        "webhook_url": SecretStr(""),
+        "alerts_file": "",
+    }
+    return live.model_copy(
+        update={
+            "on": name,
+            "database": f"{live.database}_{name}",
+            "topic": f"{live.topic}.{name}",
+            "canary_seconds": 0,
+            "cache_dossiers": cache if "cache_dossiers" in live.model_fields_set else _REHEARSED_CACHE,
+            **quiet,
+        }
+    )
+
+
+def live(found: Settings) -> Settings:
+    """The settings of the live system beside which a rehearsal of these settings runs: its addresses,
+    database and topic."""
+    own = {
+        "database": found.database.removesuffix(f"_{found.on}"),
+        "topic": found.topic.removesuffix(f".{found.on}"),
+    }
+    return found.model_copy(update={"on": "", **own}) if found.on else found
 
 
 def origins(options: Mapping[str, Any] | None = None) -> list[tuple[str, str, str, str]]:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from infra.local.trouble import WrongUse
 from motcua import clock, logs
-from motcua.settings import Settings, load
+from motcua.settings import Settings, live, load
 from rates.calendar import Calendar
 from rates.effects import due, version
 from rates.failures import Fatal, Retry
@@ -83,6 +84,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 async def migrated(settings: Settings) -> AsyncIterator[Database]:
     """The database of these settings, once its schema is this program's."""
     async with database(settings) as connected:
+        if settings.on and not await connected.exists():
+            raise WrongUse(f"there is no rehearsal {settings.on}. Next: motcua replay list")
         await migrate.check(connected)
         yield connected
 
@@ -96,9 +99,21 @@ def source(settings: Settings) -> Source | None:
 
 
 async def prepare(settings: Settings, say: Callable[[str], None], directory: Path | None = None) -> None:
-    """`motcua migrate`: schema, views, reference data, the topic and its generation. May be repeated."""
+    """`motcua migrate`: schema, views, reference data, the topic and its generation. May be repeated.
+
+    A rehearsal gets the live database's register, its number of partitions and a generation above its own.
+    """
+    above, partitions = 0, settings.partitions
     async with database(settings) as connected:
         await migrate.migrate(connected, clock.now(), say)
+        if settings.on:
+            async with migrated(live(settings)) as original:
+                known = await generations.latest(original)
+                if known is None:
+                    msg = f"no topic is registered in database {original.name}. Next: motcua migrate"
+                    raise Fatal(msg)
+                above, partitions = known[0], known[1].partitions
+                await reference.copy(original, connected, clock.now())
         if directory is not None or not await reference.loads(connected):
             await reference.save(connected, clock.now(), directory)
             say(f"register loaded from {directory or 'the shipped files'}")
@@ -106,22 +121,22 @@ async def prepare(settings: Settings, say: Callable[[str], None], directory: Pat
         if settings.kafka:
             found = source(settings)
             if found is not None:
-                await _on_from_stored(settings, connected, found, say)
+                await _on_from_stored(settings, connected, found, say, above)
             else:
                 from producers import topics
 
-                topics.create(settings.kafka, settings.topic, settings.partitions)
-                say(f"topic {settings.topic} made with {settings.partitions} partitions")
+                topics.create(settings.kafka, settings.topic, partitions)
+                say(f"topic {settings.topic} made with {partitions} partitions")
                 found = source(settings)
             if found is None:
                 msg = f"topic {settings.topic} was made but the broker does not show it. Next: motcua migrate"
                 raise Fatal(msg)
-            generation = await generations.register(connected, found, clock.now())
+            generation = await generations.register(connected, found, clock.now(), above)
             say(f"topic {settings.topic} is generation {generation}")
 
 
 async def _on_from_stored(
-    settings: Settings, connected: Database, found: Source, say: Callable[[str], None]
+    settings: Settings, connected: Database, found: Source, say: Callable[[str], None], above: int
 ) -> None:
     """Let the topic's group go on from where the database stands, or from where Kafka's memory begins.
 
@@ -131,10 +146,8 @@ async def _on_from_stored(
     from producers import topics
 
     known = await generations.latest(connected)
-    number = known[0] if known else 0
-    if known is None or known[1] != found:
-        number += 1
-    group = generations.group(number)
+    number = await generations.number(connected, found, above)
+    group = generations.group(number, settings.on)
     async for attempt in patiently():
         with attempt:
             bounds = await asyncio.to_thread(topics.bounds, settings.kafka, found.topic, found.partitions)
@@ -276,7 +289,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
             finally:
                 settling.cancel()
 
-    group = generations.group(generation)
+    group = generations.group(generation, settings.on)
     unread: list[int] = []
 
     async def confirm() -> None:
@@ -350,6 +363,7 @@ async def serve_page(settings: Settings, ready: Callable[[str], None]) -> None:
             readers=admitted,
             only=settings.body,
             canary_seconds=settings.canary_seconds,
+            rehearsed=settings.on,
         )
         metrics = exposed(PAGE, lambda: site_app[ASKED])
         site_app.router.add_get("/metrics", exposition(metrics, named=admitted is not None))

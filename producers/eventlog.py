@@ -16,7 +16,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
@@ -96,7 +96,7 @@ class Reading:
     def bytes_read(self) -> int:
         return sum(self._sizes[: self.position.file]) + self._within()
 
-    def __iter__(self) -> Iterator[Line | BadLine]:
+    def __iter__(self) -> Generator[Line | BadLine, None, None]:
         first = self.position
         for file in range(first.file, len(self.paths)):
             path = self.paths[file]

@@ -67,7 +67,7 @@ def publish(
     with topics.reaching(brokers), Sender(brokers, topic, patience) as sender:
         for line in reading:
             lines += 1
-            found, bad = _messages(line)
+            found, bad = messages_of(line)
             # Kafka has no times before 1970; to the worker all of them are alike, older than any dossier's.
             stamp = max(line.received_at_ms, 0) if isinstance(line, Line) else 0
             for message in found:
@@ -89,7 +89,7 @@ def publish(
     )
 
 
-def _messages(line: Line | BadLine) -> tuple[list[Message], BadLine | None]:
+def messages_of(line: Line | BadLine) -> tuple[list[Message], BadLine | None]:
     """What can be sent of a line, and what is bad about it."""
     if isinstance(line, BadLine):
         return [], line
@@ -150,16 +150,42 @@ class Sender:
 
     def send(self, message: Message, stamp: int, told: Callable[[int, int], object] | None = None) -> None:
         """Sends it, stamped in milliseconds; `told` hears partition and offset once the brokers have it."""
-        sent = self._producer.send(self._topic, message.value, key=message.key, timestamp_ms=stamp)
-        size = len(message.key) + len(message.value)
+        self.put(message.key, message.value, stamp, told)
+
+    def put(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        stamp: int,
+        told: Callable[[int, int], object] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """The same for any message, to a partition of one's choice or the one that its key names."""
+        sent = self._producer.send(self._topic, value, key=key, timestamp_ms=stamp, partition=partition)
+        # Never 0: what nobody waits for would count as delivered.
+        size = 1 + len(key or b"") + len(value or b"")
         self._waiting.append((sent, size, told))
         self._backlog += size
         self.deliver(_BACKLOG)
 
+    def after(self, told: Callable[[int, int], object]) -> None:
+        """Has `told` hear once everything that was sent before is delivered."""
+        self._waiting.append((None, 0, told))
+
+    def look(self) -> None:
+        """Looks at what is delivered, and waits for nothing."""
+        self.deliver(_BACKLOG)
+
     def deliver(self, at_most: int) -> None:
         """Waits until no more than so many bytes are undelivered, and looks at all that is delivered."""
-        while self._waiting and (self._backlog > at_most or self._waiting[0][0].is_done):
+        while self._waiting and (
+            self._backlog > at_most or self._waiting[0][0] is None or self._waiting[0][0].is_done
+        ):
             sent, size, told = self._waiting.popleft()
+            if sent is None:
+                if told is not None:
+                    told(-1, -1)
+                continue
             # The producer's own patience does not end while it cannot connect.
             there = sent.get(timeout=self._patience)
             self.last_offsets[there.partition] = there.offset

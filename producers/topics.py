@@ -80,6 +80,33 @@ def bounds(brokers: str, topic: str, partitions: int) -> dict[int, tuple[int, in
     return {each.partition: (first[each].offset, end[each].offset) for each in every}
 
 
+def since(brokers: str, topic: str, partitions: int, instant: int) -> dict[int, tuple[int, int]]:
+    """What was received since an instant (milliseconds): its first offset in each partition, and the end."""
+    every = [TopicPartition(topic, partition) for partition in range(partitions)]
+    with _admin(brokers) as admin:
+        end = admin.list_partition_offsets(dict.fromkeys(every, OffsetSpec.LATEST))
+        first = admin.list_partition_offsets(dict.fromkeys(every, instant))
+    return {
+        each.partition: (
+            first[each].offset if 0 <= first[each].offset <= end[each].offset else end[each].offset,
+            end[each].offset,
+        )
+        for each in every
+    }
+
+
+def forget(brokers: str, group: str) -> None:
+    """Deletes a group and what it had committed, if it is there. Raises Retry while it has members."""
+    with _admin(brokers) as admin:
+        refused = [why for why in admin.delete_groups([group]).values() if why not in _FORGOTTEN]
+    if refused:
+        msg = f"group {group} cannot be deleted: {refused[0]}. Next: stop its workers"
+        raise Retry("kafka", msg)
+
+
+_FORGOTTEN: Final = ("OK", "GroupIdNotFoundError")
+
+
 def committed(brokers: str, topic: str, group: str) -> dict[int, int]:
     """From which offset of each partition a group goes on, where it has said so."""
     with _admin(brokers) as admin:

@@ -21,9 +21,9 @@ class Source(NamedTuple):
     partitions: int
 
 
-def group(generation: int) -> str:
-    """The consumer group of a generation's workers."""
-    return f"motcua-g{generation}"
+def group(generation: int, on: str = "") -> str:
+    """The consumer group of a generation's workers, or of those of a rehearsal: never the live one."""
+    return f"motcua-{on}-g{generation}" if on else f"motcua-g{generation}"
 
 
 async def latest(database: Database) -> tuple[int, Source] | None:
@@ -38,12 +38,23 @@ async def latest(database: Database) -> tuple[int, Source] | None:
     return generation, Source(**rows[0])
 
 
-async def register(database: Database, source: Source, now: int) -> int:
-    """The generation of a topic: the registered one if it is the same topic, else the next."""
+async def number(database: Database, source: Source, above: int = 0) -> int:
+    """The generation of a topic: the registered one's if it is the same topic, else the next.
+
+    Where a rehearsal may come to stand beside rows of another database, it is above that one's, too.
+    """
     known = await latest(database)
     if known is not None and known[1] == source:
         return known[0]
-    generation = known[0] + 1 if known is not None else 1
+    return max(known[0] if known is not None else 0, above) + 1
+
+
+async def register(database: Database, source: Source, now: int, above: int = 0) -> int:
+    """Register a topic under its `number`, if it is not yet."""
+    known = await latest(database)
+    generation = await number(database, source, above)
+    if known is not None and generation == known[0]:
+        return generation
     if generation > MAX_GENERATION:
         msg = f"all {MAX_GENERATION} generations are used up. Next: rebuild into a new database"
         raise Fatal(msg)

@@ -1,11 +1,11 @@
-"""Two databases of one engine held against each other, cohort by cohort: every tally, and the dossiers behind.
+"""Two databases of one engine held against each other, cohort by cohort: tallies, and the dossiers behind.
 
 What the live database took in after a rehearsal began is left aside: it is taken off the live side, change by
 change, by `history`. So a rehearsal can be compared while live events go on, and neither side is stopped.
 
 Masks are compared as they are stored, so nothing here says how a dossier counts. A difference has a cause,
-which is found per dossier from what both sides know of it: the two clocks (what was said last, and when), what
-the record said, and what followed from the register and the definitions.
+which is found per dossier from what both sides know of it: the two clocks (what was said last, and when),
+what the record said, and what followed from the register and the definitions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -314,7 +314,6 @@ async def _dossiers(
     def side(of: _Side) -> str:
         return f"SELECT *, true AS known FROM ({of.dossiers(those)})"
 
-    state = ", ".join(_STATE)
     record = f"number, {{0}}.record_time, {{0}}.record_status, {', '.join(f'{{0}}.{name}' for name in _SAID)}"
     key = f"unit, cohort, {record}, bitAnd({{0}}.facts, {_WIRE})"
     query = (
@@ -326,7 +325,6 @@ async def _dossiers(
         + f"WHERE NOT a.known OR NOT b.known OR ({', '.join(f'a.{n}' for n in _STATE)}) != "
         + f"({', '.join(f'b.{n}' for n in _STATE)})"
     )
-    del state
     counted = await live.rows(
         f"SELECT cause, count() AS found FROM ({query}) GROUP BY cause ORDER BY cause SETTINGS {_FINAL}"
     )

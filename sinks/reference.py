@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rates import sheets
 from rates.definitions import DEFINITIONS
+from rates.failures import Retry
 from rates.register import Register
 from sinks.client import Database, strings, uints
 
@@ -57,6 +58,24 @@ async def save(database: Database, now: int, directory: Path | None = None) -> N
     # Last: whoever sees this row finds the register complete.
     origin = str(directory) if directory else "shipped"
     await database.insert("register_log", {"at": uints([now], 32), "origin": strings([origin])})
+
+
+async def copy(original: Database, database: Database, now: int) -> None:
+    """Give a database without a register that of another one on the same server. Raises Retry, Fatal."""
+    known = await loads(original)
+    if await loads(database) or not known:
+        return
+    for table in (*TABLES, "unit_bodies"):
+        await database.run(f"DROP TABLE IF EXISTS {table}_next")
+        await database.run(f"CREATE TABLE {table}_next AS {table}")
+        await database.run(f"INSERT INTO {table}_next SELECT * FROM {original.name}.{table}")
+        await database.run(f"EXCHANGE TABLES {table}_next AND {table}")
+        await database.run(f"DROP TABLE {table}_next")
+    await database.run("SYSTEM RELOAD DICTIONARY body_of")
+    if await loads(original) != known:
+        msg = "a register was loaded while it was copied. Next: the same command again"
+        raise Retry("clickhouse", msg)
+    await database.insert("register_log", {"at": uints([now], 32), "origin": strings([original.name])})
 
 
 async def load(database: Database) -> Register:

@@ -33,6 +33,7 @@ def page(
     readers: Readers | None = None,
     only: str = "",
     canary_seconds: float = 10,
+    rehearsed: str = "",
 ) -> web.Application:
     """The page as an application.
 
@@ -40,7 +41,8 @@ def page(
     replaced by the stored one as soon as the database answers, and again after each time it was away.
     `readers` are asked for name and password; without them the page answers under names of loopback alone,
     and `only` limits it to one body. From `canary_seconds`, which must be the workers', follows when the pipe
-    is stale. What it was asked is counted under `ASKED`.
+    is stale. `rehearsed` names the rehearsal whose figures these are, "" for the live ones. What it was asked
+    is counted under `ASKED`.
     """
     asked = Asked()
     counted = CountedReader(reader, asked)
@@ -51,6 +53,7 @@ def page(
         definitions=tuple(definitions),
         load=load,
         canary_seconds=canary_seconds,
+        rehearsed=rehearsed,
     )
     app = web.Application(middlewares=[asked.middleware(), guarded(site, readers, only)])
     app[ASKED] = asked

@@ -99,6 +99,7 @@ class Site:
         definitions: Sequence[Definition],
         load: Callable[[], Awaitable[Register]] | None,
         canary_seconds: float,
+        rehearsed: str = "",
     ) -> None:
         self._reader = reader
         self._register = register
@@ -106,6 +107,7 @@ class Site:
         self._definitions = tuple(definitions)
         self._load = load
         self._canary_seconds = canary_seconds
+        self._rehearsed = rehearsed
         self._offices = Offices(Calendar.shipped())
         self._templates = Templates()
         self._frames: Frames
@@ -692,6 +694,7 @@ class Site:
                 "boards": self._boards(lang, request.path),
                 "quick": _quick(reached),
                 "fresh": fresh,
+                "rehearsed": self._rehearsed,
                 "pipe": states.pipe(through, lang) if through else None,
                 "unheard": states.office(None, lang),
                 "delay": states.delay(through, lang) if through else "",

@@ -25,6 +25,11 @@ WORDS: Final[Mapping[str, Words]] = {
     "pipeline": ("Đường ống dữ liệu ra sao?", "How does the pipeline fare?"),
     "contents": ("Các phần của trang", "Parts of this page"),
     "path": ("Vị trí", "You are here"),
+    "rehearsed": ("Số liệu diễn tập", "Rehearsed figures of"),
+    "rehearsed_note": (
+        "Đây là lịch sử được chạy lại để kiểm tra, không phải số liệu chính thức.",
+        "This is history replayed to be checked, not the live figures.",
+    ),
     "language": ("Ngôn ngữ", "Language"),
     "definition": ("Định nghĩa", "Definition"),
     "form": ("Dạng", "Form"),

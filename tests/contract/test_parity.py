@@ -150,8 +150,8 @@ async def test_tallies_that_their_dossiers_do_not_add_up_to_are_a_cause_of_their
     async with connect(engine_url, f"parity_{next(_names)}") as other:
         await save(other, folded(log()))
         await other.run(
-            "INSERT INTO tallies SELECT * REPLACE (done + 1 AS done, version + 1 AS version) FROM tallies FINAL "
-            "WHERE received > 0 ORDER BY unit, cohort, system, basis, day LIMIT 1"
+            "INSERT INTO tallies SELECT * REPLACE (done + 1 AS done, version + 1 AS version) "
+            "FROM tallies FINAL WHERE received > 0 ORDER BY unit, cohort, system, basis, day LIMIT 1"
         )
         report = await parity.compare(live, other.name)
     assert report.causes == {"tallies-alone": 1}
