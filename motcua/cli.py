@@ -231,4 +231,5 @@ from motcua import (  # noqa: E402  # they register their commands on `app`
     keeping,  # noqa: F401
     replaying,  # noqa: F401
     running,  # noqa: F401
+    swapping,  # noqa: F401
 )

@@ -257,14 +257,11 @@ async def _begun(live: Settings, found: Settings, start: _Start) -> "Rehearsal":
     source = await asyncio.to_thread(wiring.source, live)
     if source is None:
         raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
-    begins: dict[int, int] = {}
-    ends: dict[int, int] = {}
-    if start.from_topic:
-        bounds = await asyncio.to_thread(
-            topics.since, live.kafka, live.topic, source.partitions, start.since * 1000
-        )
-        begins = {partition: first for partition, (first, _) in bounds.items()}
-        ends = {partition: end for partition, (_, end) in bounds.items()}
+    bounds = await asyncio.to_thread(
+        topics.since, live.kafka, live.topic, source.partitions, start.since * 1000
+    )
+    ends = {partition: end for partition, (_, end) in bounds.items()}
+    begins = {partition: first for partition, (first, _) in bounds.items()} if start.from_topic else {}
     return Rehearsal(
         name=found.on,
         state="running",

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import os
 import sys
 from contextlib import suppress
 from math import inf
@@ -132,8 +133,12 @@ def worker(
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     sys.setswitchinterval(0.001)  # saving waits for folding at each of its turns
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(work())
+    except wiring.Moved as moved:
+        say(f"{moved}; it begins anew")
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # the same program, as it was called
 
 
 def _give_back() -> None:

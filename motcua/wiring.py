@@ -25,7 +25,7 @@ from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
 from rates.wire import day_of
-from sinks import generations, migrate, reference, workers
+from sinks import generations, migrate, reference, swaps, workers
 from sinks.client import Database, connect, is_utf8
 from sinks.cohorts import CohortStore
 from sinks.generations import Source
@@ -38,8 +38,14 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 10.0
 """How often a worker that is up to date looks for a month whose sums can be kept."""
+MOVED_SECONDS: Final = 0.5
+"""How often a worker looks whether a swap has moved its topic on."""
 START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
+
+
+class Moved(Fatal):
+    """The topic has another generation than this worker reads: whoever runs it begins anew."""
 
 
 def patiently() -> AsyncRetrying:
@@ -194,6 +200,11 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
     needed(settings.clickhouse, "clickhouse")
     async for attempt in patiently():
         with attempt:
+            async with database(settings) as connected:
+                under_way = await swaps.unfinished(connected) if await connected.exists() else None
+            if under_way is not None:
+                msg = f"swap {under_way.number} is under way"
+                raise Retry("clickhouse", f"{msg}. Next: motcua swap, as it was given, if it was killed")
             if say is not None:
                 await prepare(settings, say)
             async with migrated(settings) as connected:
@@ -239,7 +250,16 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 await notifier.notify(at, lambda code: register.name(code, day_of(at)))
 
         judging = verdicts.Judge(store, calendar, clock.now, settings.canary_seconds, counts=counts)
-        await verdicts.run(running, judging, tell)
+        await asyncio.gather(verdicts.run(running, judging, tell), stay(telling))
+
+    async def stay(connected: Database) -> None:
+        """Raise once a swap has made another generation of the topic the one to read."""
+        while True:
+            await asyncio.sleep(MOVED_SECONDS)
+            with suppress(Retry):
+                known = await generations.latest(connected)
+                if known is not None and known[0] != generation:
+                    raise Moved(f"the topic is generation {known[0]} now, this worker read {generation}")
 
     async def settle(connected: Database) -> None:
         """One month at a time, while nothing waits; without its sums answers are slower, and the same."""

@@ -55,6 +55,12 @@ async def register(database: Database, source: Source, now: int, above: int = 0)
     generation = await number(database, source, above)
     if known is not None and generation == known[0]:
         return generation
+    await advance(database, source, generation, now)
+    return generation
+
+
+async def advance(database: Database, source: Source, generation: int, now: int) -> None:
+    """Register a topic under a number of its own, also where it has one already."""
     if generation > MAX_GENERATION:
         msg = f"all {MAX_GENERATION} generations are used up. Next: rebuild into a new database"
         raise Fatal(msg)
@@ -70,7 +76,6 @@ async def register(database: Database, source: Source, now: int, above: int = 0)
             "registered_at": uints([now], 32),
         },
     )
-    return generation
 
 
 async def confirmed(database: Database, source: Source) -> int:

@@ -136,10 +136,12 @@ NONE: Final = Begins(())
 async def stamp(live: Database, other: str) -> str:
     """What a report is true of: while it is the same, nothing was written on the rehearsed side."""
     query = (
-        "SELECT toString(sum(sipHash64(table, name, hash_of_all_files))) FROM system.parts WHERE active "
-        "AND database = {other:String} AND table IN ('dossiers', 'tallies', 'history')"
+        f"SELECT concat(toString((SELECT sum(cityHash64(number, version)) FROM {other}.dossiers FINAL)), "
+        "' ', "
+        f"toString((SELECT sum(cityHash64(unit, system, basis, day, version)) FROM {other}.tallies FINAL "
+        f"WHERE received > 0))) SETTINGS {_FINAL}"
     )
-    return str(await live.value(query, {"other": other}))
+    return str(await live.value(query))
 
 
 async def compare(live: Database, other: str, begins: Begins = NONE) -> Report:

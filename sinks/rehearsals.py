@@ -28,8 +28,8 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     """A rehearsal. Times in seconds since 1970 UTC.
 
     It replays `files`, or (`from_topic`) the live topic: by partition from the offset in `begins`, the first
-    one received at `since` or later, up to but not including `ends`, the end of the live topic when the
-    rehearsal began; `offsets` is the next one to send. So live events are missing from `ends` on.
+    one received at `since` or later, up to but not including `ends`; `offsets` is the next one to send.
+    `ends` is where the live topic ended when the rehearsal began, of logs too: what came later is missing.
     Of logs, `cut` is the newest receipt that was sent, in milliseconds; of a topic as well.
 
     `generation` is the one that the rehearsal's rows carry, 0 until its database and topic (`topic_id`) are

@@ -1,0 +1,372 @@
+"""`motcua parity` and `motcua swap`: is a rehearsal what live is, and if it shall be, put it there.
+
+A swap is planned, written down, done and written down again (`sinks/swaps.py`). Workers notice that their
+topic has another generation and start anew; they wait for a swap that is under way. So whoever kills it
+leaves a live system that stands still, says why, and goes on once the same command is given again.
+"""
+
+import asyncio
+import getpass
+import re
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import typer
+
+from infra.local.trouble import WrongUse
+from motcua import clock
+from motcua.access import unlimited
+from motcua.cli import Json, app, console, say, settings, show, table, wrong
+from motcua.settings import Settings, rehearsed
+from rates.effects import version
+from rates.failures import Fatal, Retry
+
+if TYPE_CHECKING:
+    from sinks.client import Database
+    from sinks.generations import Source
+    from sinks.parity import Report
+    from sinks.rehearsals import Rehearsal
+    from sinks.swaps import Plan
+
+GONE_SECONDS: Final = 60.0
+"""How long workers of the old generation may take to leave."""
+_SHOWN: Final = 20
+_MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
+
+
+@app.command()
+def parity(
+    names: Annotated[list[str], typer.Argument(metavar="[live] NAME")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CAUSE", help="Differences of this cause are meant."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a rehearsal against live, cohort by cohort; exit 1 unless equal, or every difference allowed."""
+    from sinks.parity import CAUSES
+
+    if len(names) > 2 or (len(names) == 2 and names[0] != "live"):
+        raise wrong("name one rehearsal; what it is held against is live")
+    allowed = allow or []
+    strange = sorted(set(allowed) - set(CAUSES))
+    if strange:
+        raise wrong(f"--allow takes {', '.join(CAUSES)}, not {', '.join(strange)}")
+    live = _whole()
+    report = asyncio.run(_reported(live, rehearsed(live, names[-1]), allowed))
+    accepted = report.allowed(allowed)
+    if as_json:
+        show(document(report, names[-1], allowed))
+    else:
+        _print(report, names[-1], allowed)
+    if not accepted:
+        raise typer.Exit(1)
+
+
+def document(report: "Report", name: str, allowed: list[str]) -> dict[str, Any]:
+    """A report as `--json` has it."""
+    return {
+        "rehearsal": name,
+        "equal": report.equal,
+        "accepted": report.allowed(allowed),
+        "left_aside": report.left_aside,
+        "cohorts": report.cohorts,
+        "dossiers": report.dossiers,
+        "causes": [
+            {"cause": cause, "count": count, "allowed": cause in allowed}
+            for cause, count in report.causes.items()
+        ],
+        "samples": [msgspec.to_builtins(one) for one in report.samples],
+        "rows": [
+            {
+                **one._asdict(),
+                "month": _month(one.month),
+                "difference": one.rehearsed - one.live,
+            }
+            for one in report.differences
+        ],
+    }
+
+
+@app.command()
+def swap(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="The rehearsal.")] = "",
+    month: Annotated[
+        list[str] | None, typer.Option("--month", metavar="YYYY-MM", help="Cohorts of this month alone.")
+    ] = None,
+    because: Annotated[
+        str, typer.Option("--because", metavar="TEXT", help="Why, without a parity report of now.")
+    ] = "",
+    back: Annotated[bool, typer.Option("--back", help="Put back what the last swap put away.")] = False,
+) -> None:
+    """Put a rehearsal in the place of what is live, whole or by month; --back undoes the last swap."""
+    if bool(name) == back or (back and month):
+        raise wrong("name a rehearsal, or --back")
+    months = []
+    for text in month or ():
+        found = _MONTH.fullmatch(text)
+        if found is None:
+            raise wrong(f"--month takes a month such as 2026-01, not {text!r}")
+        months.append(int(found[1] + found[2]))
+    live = _whole()
+    plan = asyncio.run(_back(live, because) if back else _swap(live, name, sorted({*months}), because))
+    what = f"months {', '.join(map(_month, plan.months))} of {plan.name}" if plan.months else plan.name
+    say(
+        f"{'what was live before ' if back else ''}{what} is live, as generation {plan.generation}. "
+        + ("" if back else "Next: motcua rates, or motcua swap --back")
+    )
+
+
+def _whole() -> Settings:
+    live = settings()
+    if live.on:
+        raise wrong("a rehearsal is held against live, and put in its place: without --on")
+    unlimited(live, "it is about the whole country")
+    return live
+
+
+async def _reported(live: Settings, found: Settings, allowed: list[str]) -> "Report":
+    from motcua.wiring import migrated
+    from sinks import parity, rehearsals, swaps
+
+    async with migrated(live) as database:
+        of = await rehearsals.find(database, found.on)
+        if of is None or of.rehearsal.state == "dropped":
+            raise WrongUse(f"there is no rehearsal {found.on}. Next: motcua replay list")
+        if of.rehearsal.state == "running":
+            raise WrongUse(f"rehearsal {found.on} still runs. Next: motcua replay status {found.on}")
+        async with migrated(found):
+            report = await parity.compare(database, found.database, await _begins(database, of.rehearsal))
+        await swaps.save_report(database, found.on, report, clock.now(), accepted=report.allowed(allowed))
+        return report
+
+
+async def _begins(database: "Database", rehearsal: "Rehearsal") -> Any:
+    """What live took in after a rehearsal began."""
+    from sinks import generations, parity
+
+    known = await generations.latest(database)
+    ends = rehearsal.ends
+    if known is None or not ends or known[1].topic_id != rehearsal.live_topic_id:
+        return parity.NONE
+    return parity.Begins([version(known[0], ends[partition], 0) for partition in sorted(ends)])
+
+
+async def _swap(live: Settings, name: str, months: list[int], because: str) -> "Plan":
+    from motcua.wiring import migrated, source
+    from sinks import generations, parity, rehearsals, swaps
+
+    found = rehearsed(live, name)
+    async with migrated(live) as database:
+        under_way = await swaps.unfinished(database)
+        if under_way is not None:
+            return await _taken_up(live, database, under_way, name)
+        stored = await rehearsals.find(database, name)
+        if stored is None or stored.rehearsal.state == "dropped":
+            raise WrongUse(f"there is no rehearsal {name}. Next: motcua replay list")
+        rehearsal = stored.rehearsal
+        if rehearsal.state not in ("done", "stopped"):
+            msg = f"rehearsal {name} is {rehearsal.state}"
+            raise WrongUse(f"{msg}. Next: motcua replay resume {name}, or motcua replay stop {name}")
+        if not because:
+            report = await swaps.reported(database, name)
+            now = await parity.stamp(database, found.database)
+            if report is None or report[0] != now or not report[1]:
+                why = (
+                    "there is no parity report of it"
+                    if report is None
+                    else "it has changed since its parity report"
+                    if report[0] != now
+                    else "its parity report has differences that were not allowed"
+                )
+                msg = f"{name} is not put in the place of live: {why}"
+                raise Fatal(f'{msg}. Next: motcua parity {name}, or motcua swap {name} --because "…"')
+        topic = await asyncio.to_thread(source, live)
+        if topic is None:
+            raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+        starts = await _starts(live, rehearsal, topic)
+        left, own = await swaps.reached(database)
+        if months:
+            at = {partition: (row.version >> 12 & (1 << 40) - 1) + 1 for partition, row in left.items()}
+            starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
+            say(f"making what is to go live, with {len(months)} months of {name}")
+            await swaps.build(database, found.database, months)
+        else:
+            await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
+        async with migrated(found) as rehearsed_database:
+            complete = {
+                at: row.complete_to for at, row in (await swaps.reached(rehearsed_database))[0].items()
+            }
+        if months:
+            complete = {at: row.complete_to for at, row in left.items()}
+        numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
+        known = await generations.latest(database)
+        plan = swaps.Plan(
+            number=len(await swaps.listed(database)) + 1,
+            kind="swap",
+            name=name,
+            database=found.database,
+            months=tuple(months),
+            because=because or "parity",
+            by=_who(),
+            at=clock.now(),
+            generation=max(*numbers, known[0] if known else 0) + 1,
+            pairs=await swaps.paired(database, found.database, "next_" if months else "", whole=not months),
+            starts=starts,
+            complete=complete,
+        )
+        return await _done(live, database, plan, topic)
+
+
+async def _back(live: Settings, because: str) -> "Plan":
+    from motcua.wiring import migrated, source
+    from sinks import generations, swaps
+
+    async with migrated(live) as database:
+        under_way = await swaps.unfinished(database)
+        if under_way is not None:
+            return await _taken_up(live, database, under_way, "")
+        found = await swaps.listed(database)
+        if not found or found[0].kind == "back":
+            raise Fatal("there is no swap to take back. Next: motcua swap NAME")
+        last = found[0]
+        topic = await asyncio.to_thread(source, live)
+        if topic is None:
+            raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+        there = await database.value(
+            "SELECT count() FROM system.databases WHERE name = {name:String}", {"name": last.database}
+        )
+        if not there:
+            msg = f"what was live before {last.name} was dropped with database {last.database}"
+            raise Fatal(f"{msg}, so it cannot be put back. Next: motcua replay")
+        known = await generations.latest(database)
+        plan = swaps.Plan(
+            number=last.number + 1,
+            kind="back",
+            name=last.name,
+            database=last.database,
+            months=last.months,
+            because=because or f"back from swap {last.number}",
+            by=_who(),
+            at=clock.now(),
+            generation=max(last.generation, known[0] if known else 0) + 1,
+            pairs=tuple(
+                swaps.Pair(pair.live, pair.other, pair.other_uuid, pair.live_uuid) for pair in last.pairs
+            ),
+            starts=last.left,
+            complete=last.left_complete,
+        )
+        return await _done(live, database, plan, topic)
+
+
+async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> dict[int, int]:
+    """From which offsets on live events are missing in a rehearsal.
+
+    Those from after its beginning, and of logs whatever live received since the log's last line.
+    """
+    from producers import topics
+
+    if rehearsal.live_topic_id != topic.topic_id:
+        return dict.fromkeys(range(topic.partitions), 0)
+    starts = {partition: rehearsal.ends.get(partition, 0) for partition in range(topic.partitions)}
+    if not rehearsal.from_topic:
+        since = await asyncio.to_thread(topics.since, live.kafka, live.topic, topic.partitions, rehearsal.cut)
+        starts = {partition: min(start, since[partition][0]) for partition, start in starts.items()}
+    return starts
+
+
+async def _taken_up(live: Settings, database: "Database", plan: "Plan", name: str) -> "Plan":
+    """Go on with a swap that was killed, if it is the one that is asked for."""
+    from motcua.wiring import source
+
+    asked = "back" if not name else "swap"
+    if plan.kind != asked or (name and plan.name != name):
+        command = "motcua swap --back" if plan.kind == "back" else f"motcua swap {plan.name}"
+        raise Fatal(f"swap {plan.number} is under way or was killed. Next: {command}")
+    topic = await asyncio.to_thread(source, live)
+    if topic is None:
+        raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+    say(f"swap {plan.number} was begun and not ended: it is taken up again")
+    return await _done(live, database, plan, topic)
+
+
+async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Source") -> "Plan":
+    """Do what a plan says; each step may be done again."""
+    from producers import topics
+    from sinks import generations, swaps
+
+    await swaps.save(database, plan)
+    # Workers of older generations see it and end; those that start wait for the end of the swap.
+    known = await generations.latest(database)
+    if known is None or known[0] < plan.generation:
+        await generations.advance(database, topic, plan.generation, clock.now())
+    groups = [generations.group(number) for number in range(1, plan.generation)]
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GONE_SECONDS
+    while alive := await asyncio.to_thread(topics.members, live.kafka, groups):
+        if loop.time() > until:
+            msg = f"workers still read as {', '.join(alive)}; nothing was exchanged"
+            command = "--back" if plan.kind == "back" else plan.name
+            raise Retry("worker", f"{msg}. Next: stop them, then motcua swap {command} again")
+        await asyncio.sleep(0.1)
+    if not plan.left:
+        left, _ = await swaps.reached(database)
+        plan = msgspec.structs.replace(
+            plan,
+            left={at: (row.version >> 12 & (1 << 40) - 1) + 1 for at, row in left.items()},
+            left_complete={at: row.complete_to for at, row in left.items()},
+        )
+        await swaps.save(database, plan)
+    await swaps.exchange(database, plan)
+    await swaps.begin(database, plan)
+    with suppress(WrongUse):
+        await asyncio.to_thread(
+            topics.rewind, live.kafka, live.topic, generations.group(plan.generation), plan.starts
+        )
+    plan = msgspec.structs.replace(plan, state="done")
+    await swaps.save(database, plan)
+    return plan
+
+
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def _month(month: int) -> str:
+    return f"{month // 100:04}-{month % 100:02}" if month > 99 else f"0000-{month:02}"
+
+
+def _print(report: "Report", name: str, allowed: list[str]) -> None:
+    from sinks.parity import MEANING
+
+    cohorts = ", ".join(f"{count:,} {what}" for what, count in report.cohorts.items() if count)
+    say(
+        f"{name}: {report.dossiers['rehearsed']:,} dossiers, live {report.dossiers['live']:,}; cohorts: "
+        f"{cohorts or 'none'}; {report.left_aside:,} later live changes left aside"
+    )
+    if report.equal:
+        say("equal")
+        return
+    causes = table("cause", "dossiers", "allowed", "what it means")
+    for cause, count in report.causes.items():
+        causes.add_row(cause, f"{count:,}", "yes" if cause in allowed else "no", MEANING[cause])
+    console().print(causes)
+    rows = table("unit", "month", "basis", "tally", "live", "rehearsed", "difference", "cells")
+    for one in report.differences[:_SHOWN]:
+        rows.add_row(
+            one.unit,
+            _month(one.month),
+            one.basis,
+            one.tally,
+            f"{one.live:,}",
+            f"{one.rehearsed:,}",
+            f"{one.rehearsed - one.live:+,}",
+            f"{one.cells:,}",
+        )
+    console().print(rows)
+    if len(report.differences) > _SHOWN:
+        say(f"… and {len(report.differences) - _SHOWN:,} more. Next: motcua parity {name} --json")
+    for sample in report.samples:
+        say(f"{sample.cause}: {sample.number}\n  live      {sample.live}\n  rehearsed {sample.rehearsed}")

@@ -1,0 +1,226 @@
+"""Putting a rehearsal in the place of what is live, and back: a plan that is written down before it is done.
+
+Every step may be repeated, and a swap that was killed is taken up again from its plan. A table changes its
+place by one `EXCHANGE`, and every panel's figures come from one table (sums made for settled months are
+forgotten first, on both sides), so no reader sees half. Live events are not lost: the generation that goes
+live is above both, and begins where the rehearsal's knowledge of the live topic ends.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from rates.effects import Reached, version
+from sinks.client import Database, strings, uints
+from sinks.cohorts import CohortStore
+from sinks.parity import Report
+
+Kind: TypeAlias = Literal["swap", "back"]
+TABLES: Final = ("history", "dossiers", "tallies")
+"""What is known of dossiers. Dead letters stay: they are of the topic that is read."""
+_DERIVED: Final = "heard"
+"""Derived from dossiers as they are inserted; it goes with all of them."""
+_QUERY_SECONDS: Final = 10.0
+"""A query that began before sums were forgotten is waited for so long."""
+
+
+class Pair(Struct, frozen=True):
+    """Two tables that change places: `live` by its name in the live database, `other` by its full name."""
+
+    live: str
+    other: str
+    live_uuid: str
+    other_uuid: str
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A swap, whole or of months (yyyymm), or one back.
+
+    `starts`: the offset of the live topic, by partition, from which the new `generation` reads; `complete`:
+    what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, from
+    where a swap back reads on. `state`: *begun* until everything is in place.
+    """
+
+    number: int
+    kind: Kind
+    name: str
+    database: str
+    months: tuple[int, ...] = ()
+    because: str
+    by: str
+    at: int
+    state: Literal["begun", "done"] = "begun"
+    generation: int
+    pairs: tuple[Pair, ...]
+    starts: dict[int, int]
+    complete: dict[int, int]
+    left: dict[int, int] = {}
+    left_complete: dict[int, int] = {}
+
+
+_as_plan: Final = msgspec.json.Decoder(Plan)
+
+
+async def listed(database: Database) -> list[Plan]:
+    """All swaps that ever began, the last first."""
+    rows = await database.rows("SELECT plan FROM swaps FINAL ORDER BY number DESC")
+    return [_as_plan.decode(row["plan"]) for row in rows]
+
+
+async def unfinished(database: Database) -> Plan | None:
+    """A swap that began and is not in place yet."""
+    there = "SELECT count() FROM system.tables WHERE database = {name:String} AND name = 'swaps'"
+    found = await listed(database) if await database.value(there, {"name": database.name}) else []
+    return found[0] if found and found[0].state == "begun" else None
+
+
+async def save(database: Database, plan: Plan) -> None:
+    await database.insert(
+        "swaps",
+        {
+            "number": uints([plan.number], 32),
+            "version": uints([int(plan.state == "done")], 64),
+            "state": strings([plan.state]),
+            "kind": strings([plan.kind]),
+            "name": strings([plan.name]),
+            "months": strings([", ".join(f"{month // 100}-{month % 100:02}" for month in plan.months)]),
+            "because": strings([plan.because]),
+            "by": strings([plan.by]),
+            "at": uints([plan.at], 32),
+            "plan": strings([msgspec.json.encode(plan).decode()]),
+        },
+    )
+
+
+async def save_report(database: Database, name: str, report: Report, now: int, *, accepted: bool) -> None:
+    """Keep a parity report; `accepted`: every difference was allowed, or there was none."""
+    await database.insert(
+        "parities",
+        {
+            "name": strings([name]),
+            "version": uints([now], 64),
+            "at": uints([now], 32),
+            "stamp": strings([report.stamp]),
+            "accepted": uints([int(accepted)], 8),
+            "report": strings([msgspec.json.encode(report).decode()]),
+        },
+    )
+
+
+async def reported(database: Database, name: str) -> tuple[str, bool] | None:
+    """What the last parity report of a rehearsal was true of, and whether it was accepted."""
+    rows = await database.rows(
+        "SELECT stamp, accepted FROM parities FINAL WHERE name = {name:String}", {"name": name}
+    )
+    return (rows[0]["stamp"], bool(rows[0]["accepted"])) if rows else None
+
+
+async def paired(database: Database, other: str, prefix: str = "", *, whole: bool) -> tuple[Pair, ...]:
+    """The tables that change places, those of `other` under a prefix."""
+    names = (*TABLES, _DERIVED) if whole else TABLES
+    mine = await _uuids(database, database.name)
+    theirs = await _uuids(database, other)
+    return tuple(
+        Pair(name, f"{other}.{prefix}{name}", mine[name], theirs[f"{prefix}{name}"]) for name in names
+    )
+
+
+async def _uuids(database: Database, name: str) -> Mapping[str, str]:
+    rows = await database.rows(
+        "SELECT name, toString(uuid) AS one FROM system.tables WHERE database = {name:String}", {"name": name}
+    )
+    return {row["name"]: row["one"] for row in rows}
+
+
+async def exchange(database: Database, plan: Plan) -> None:
+    """Have each pair stand where the plan wants it; one that does already is left as it is."""
+    other = plan.database
+    for settled in (f"{database.name}.settled", f"{other}.settled"):
+        await database.run(f"TRUNCATE TABLE IF EXISTS {settled}")
+    await _quiet(database)
+    for pair in plan.pairs:
+        here = (await _uuids(database, database.name))[pair.live]
+        if here == pair.live_uuid:
+            await database.run(f"EXCHANGE TABLES {database.name}.{pair.live} AND {pair.other}")
+    await database.run(f"TRUNCATE TABLE IF EXISTS {database.name}.audits")
+
+
+async def _quiet(database: Database) -> None:
+    """Wait for queries that may still read sums of settled months."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() - began < _QUERY_SECONDS:
+        older = await database.value(
+            "SELECT count() FROM system.processes WHERE query_id != queryID() "
+            f"AND elapsed > {loop.time() - began:.3f} AND query ILIKE '%_sums%'"
+        )
+        if not older:
+            return
+        await asyncio.sleep(0.05)
+
+
+async def build(database: Database, other: str, months: Sequence[int]) -> None:
+    """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them."""
+    listed_months = ", ".join(map(str, months))
+    years = sorted({month // 100 for month in months})
+    settings = "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
+    within, without = f"cohort IN ({listed_months})", f"cohort NOT IN ({listed_months})"
+    for table in TABLES:
+        to, mine, theirs = f"{other}.next_{table}", f"{database.name}.{table}", f"{other}.{table}"
+        await database.run(f"DROP TABLE IF EXISTS {to} SYNC")
+        await database.run(f"CREATE TABLE {to} AS {mine}")
+        touched = {"tallies": {str(month) for month in months}, "dossiers": {str(year) for year in years}}
+        if table in touched:
+            # What is not touched is linked and not copied.
+            kept = await database.rows(
+                "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {name:String} "
+                "AND table = {table:String}",
+                {"name": database.name, "table": table},
+            )
+            for row in kept:
+                if row["partition_id"] not in touched[table]:
+                    await database.run(
+                        f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {mine}"
+                    )
+            if table == "dossiers":
+                own = f"{without} AND intDiv(cohort, 100) IN ({', '.join(map(str, years))})"
+                await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {own} {settings}")
+        else:
+            await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {without} {settings}")
+        await database.run(f"INSERT INTO {to} SELECT * FROM {theirs} FINAL WHERE {within} {settings}")
+    await zeros(database, f"{other}.next_tallies", f"{other}.tallies")
+
+
+async def zeros(database: Database, to: str, top: str) -> None:
+    """Have a table of tallies know every cell that live knows, as zeros under the highest version of `top`.
+
+    Whoever of an older generation was stalled can then only write rows that lose.
+    """
+    keys = "unit, cohort, system, basis, day"
+    highest = int(await database.value(f"SELECT max(version) FROM {top}") or 0)
+    await database.run(
+        f"INSERT INTO {to} ({keys}, version) SELECT DISTINCT {keys}, toUInt64({highest}) "
+        f"FROM {database.name}.tallies WHERE ({keys}) NOT IN (SELECT {keys} FROM {to}) "
+        "SETTINGS max_partitions_per_insert_block = 0"
+    )
+
+
+async def begin(database: Database, plan: Plan) -> None:
+    """Have figures stand where the new generation begins to read."""
+    rows = [
+        Reached(partition, version(plan.generation, offset - 1, 0), *(plan.complete.get(partition, 0),) * 2)
+        for partition, offset in plan.starts.items()
+        if offset
+    ]
+    if rows:
+        await CohortStore(database).save_progress(rows)
+
+
+async def reached(database: Database) -> tuple[dict[int, Reached], int]:
+    """How far each partition is durable, and in which generation."""
+    rows = await CohortStore(database).progress()
+    newest = max((row.version >> 52 for row in rows.values()), default=0)
+    return {at: row for at, row in rows.items() if row.version >> 52 == newest}, newest
