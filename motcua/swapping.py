@@ -9,7 +9,9 @@ import asyncio
 import getpass
 import re
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -18,10 +20,12 @@ import typer
 from infra.local.trouble import WrongUse
 from motcua import clock
 from motcua.access import unlimited
-from motcua.cli import Json, app, console, say, settings, show, table, wrong
+from motcua.cli import Json, app, bar, console, say, settings, show, table, wrong
 from motcua.settings import Settings, rehearsed
-from rates.effects import version
+from rates.definitions import DEFINITIONS, Definition, definition
+from rates.effects import due, version
 from rates.failures import Fatal, Retry
+from rates.register import Register
 
 if TYPE_CHECKING:
     from sinks.client import Database
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from sinks.rehearsals import Rehearsal
     from sinks.swaps import Plan
 
+REBUILD: Final = "rebuild"
+"""The rehearsal that `motcua rebuild` makes."""
+_REBUILT: Final = ("other-register", "other-definition", "tallies-alone")
+"""What a rebuild is for: a tally that its dossiers did not add up to is set right, too."""
 GONE_SECONDS: Final = 60.0
 """How long workers of the old generation may take to leave."""
 _SHOWN: Final = 20
@@ -119,6 +127,112 @@ def swap(
     )
 
 
+@app.command()
+def rebuild(
+    definition_id: Annotated[
+        str, typer.Option("--definition", metavar="ID", help="Show the rates of this definition alone.")
+    ] = "",
+    register: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A directory with your own register, from now on.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Compare, and leave the swap to motcua swap rebuild.")
+    ] = False,
+) -> None:
+    """Count every dossier anew, in a database beside live; compare, say what moves, and swap."""
+    wanted = (_definition(definition_id),) if definition_id else DEFINITIONS
+    live = _whole()
+    asyncio.run(_rebuilt(live, wanted, register))
+    if keep:
+        say("it is not live yet. Next: motcua swap rebuild, or motcua replay drop rebuild")
+        return
+    because = f"rebuild with register {register}" if register else "rebuild"
+    plan = asyncio.run(_swap(live, REBUILD, [], because))
+    say(f"the rebuilt tallies are live, as generation {plan.generation}. Next: motcua rates, or swap --back")
+
+
+async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory: Path | None) -> None:
+    from motcua.rehearsal import held
+    from motcua.wiring import database as connecting
+    from motcua.wiring import migrated, source
+    from sinks import generations, migrate, parity, reads, reference, rehearsals, swaps
+    from sinks.cohorts import CohortStore
+    from streams.rebuild import rebuild as rebuilding
+
+    found = rehearsed(live, REBUILD)
+    now = clock.now()
+    if directory is not None:
+        Register.read(directory)  # what is wrong with it is said before anything is made
+    async with migrated(live) as database:
+        under_way = await swaps.unfinished(database)
+        if under_way is not None and under_way.name == REBUILD:
+            return
+        with held(live, REBUILD):
+            stored = await rehearsals.find(database, REBUILD)
+            version_of = stored.version if stored else 0
+            topic = await asyncio.to_thread(source, live)
+            known = await generations.latest(database)
+            if topic is None or known is None:
+                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+            reached, _ = await swaps.reached(database)
+            begun = rehearsals.Rehearsal(
+                name=REBUILD,
+                state="running",
+                database=found.database,
+                topic=found.topic,
+                started_at=now,
+                generation=known[0],
+                from_topic=True,
+                live_topic_id=topic.topic_id,
+                ends={at: due({at: row.version}, known[0]).get(at, 0) for at, row in reached.items()},
+                register=str(directory or ""),
+            )
+            await rehearsals.save(database, begun, version_of + 1, now)
+            async with connecting(found) as shadow:
+                await shadow.run(f"DROP DATABASE IF EXISTS {found.database} SYNC")
+                await migrate.migrate(shadow, now, lambda _line: None)
+                await reference.save_definitions(shadow)
+                if directory is not None:
+                    await reference.save(shadow, now, directory)
+                else:
+                    await reference.copy(database, shadow, now)
+                counted = await reference.load(shadow)
+                await swaps.remember(shadow, live.database)
+                store = CohortStore(database)
+                with bar("counted anew") as progress:
+                    done, moved = await rebuilding(
+                        store, await store.sizes(), CohortStore(shadow), counted, now, progress
+                    )
+                ended = msgspec.structs.replace(begun, state="done", events=done)
+                await rehearsals.save(database, ended, version_of + 2, clock.now())
+                say(f"{done:,} dossiers counted anew, {moved:,} of them count in another way than before")
+                report = await parity.compare(database, found.database, await _begins(database, ended))
+                accepted = report.allowed(_REBUILT)
+                await swaps.save_report(database, REBUILD, report, clock.now(), accepted=accepted)
+                before = await reads.rates(database, definitions, ("reported",))
+                after = await reads.rates(shadow, definitions, ("reported",))
+                rows = table("definition", "live", "rebuilt")
+                for one, other in zip(before, after, strict=True):
+                    rows.add_row(one["definition"], _rate(one), _rate(other))
+                console().print(rows)
+                if not accepted:
+                    _print(report, REBUILD, list(_REBUILT))
+                    msg = "the rebuilt dossiers differ in more than how they count; nothing was swapped"
+                    raise Fatal(f"{msg}. Next: motcua parity {REBUILD}, and report it")
+
+
+def _rate(row: dict[str, Any]) -> str:
+    share = "–" if row["rate"] is None else f"{100 * row['rate']:.2f} %"
+    return f"{row['numerator']:,} / {row['denominator']:,}  {share}"
+
+
+def _definition(identifier: str) -> Definition:
+    try:
+        return definition(identifier)
+    except LookupError as error:
+        raise wrong(str(error)) from None
+
+
 def _whole() -> Settings:
     live = settings()
     if live.on:
@@ -189,7 +303,7 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
         starts = await _starts(live, rehearsal, topic)
         left, own = await swaps.reached(database)
         if months:
-            at = {partition: (row.version >> 12 & (1 << 40) - 1) + 1 for partition, row in left.items()}
+            at = due({partition: row.version for partition, row in left.items()}, own)
             starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
             say(f"making what is to go live, with {len(months)} months of {name}")
             await swaps.build(database, found.database, months)
@@ -213,7 +327,13 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
             by=_who(),
             at=clock.now(),
             generation=max(*numbers, known[0] if known else 0) + 1,
-            pairs=await swaps.paired(database, found.database, "next_" if months else "", whole=not months),
+            pairs=await swaps.paired(
+                database,
+                found.database,
+                "next_" if months else "",
+                whole=not months,
+                register=bool(rehearsal.register),
+            ),
             starts=starts,
             complete=complete,
         )
@@ -312,10 +432,10 @@ async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Sour
             raise Retry("worker", f"{msg}. Next: stop them, then motcua swap {command} again")
         await asyncio.sleep(0.1)
     if not plan.left:
-        left, _ = await swaps.reached(database)
+        left, own = await swaps.reached(database)
         plan = msgspec.structs.replace(
             plan,
-            left={at: (row.version >> 12 & (1 << 40) - 1) + 1 for at, row in left.items()},
+            left=due({at: row.version for at, row in left.items()}, own),
             left_complete={at: row.complete_to for at, row in left.items()},
         )
         await swaps.save(database, plan)

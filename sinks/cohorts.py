@@ -40,6 +40,14 @@ class CohortStore:
         table = await self._database.arrow("SELECT DISTINCT unit, cohort FROM dossiers")
         return list(map(CohortKey, *(column.to_pylist() for column in table.columns)))
 
+    async def sizes(self) -> list[tuple[CohortKey, int]]:
+        """Every cohort with about how many dossiers it has, those of a month together."""
+        table = await self._database.arrow(
+            "SELECT unit, cohort, count() AS size FROM dossiers GROUP BY unit, cohort ORDER BY cohort, unit"
+        )
+        units, months, sizes = (column.to_pylist() for column in table.columns)
+        return list(zip(map(CohortKey, units, months), sizes, strict=True))
+
     async def load(self, keys: Collection[CohortKey]) -> Stored:
         wanted = among(keys)
         dossiers = await self._database.arrow(

@@ -54,9 +54,13 @@ async def save(database: Database, now: int, directory: Path | None = None) -> N
             "body": strings([era[3] for era in eras]),
         },
     )
+    await changed(database, now, str(directory) if directory else "shipped")
+
+
+async def changed(database: Database, now: int, origin: str) -> None:
+    """Have everybody read the register anew."""
     await database.run("SYSTEM RELOAD DICTIONARY body_of")
     # Last: whoever sees this row finds the register complete.
-    origin = str(directory) if directory else "shipped"
     await database.insert("register_log", {"at": uints([now], 32), "origin": strings([origin])})
 
 

@@ -34,7 +34,8 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
 
     `generation` is the one that the rehearsal's rows carry, 0 until its database and topic (`topic_id`) are
     prepared. `speed` 0: as fast as it goes. `done` of `total`: bytes of files, or messages of a topic.
-    `rate`: events a second when it last ran.
+    `rate`: events a second when it last ran. `register`: where a register of its own came from, "" where it
+    has that of live; it goes live with the rest.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     cut: int = 0
     rate: float = 0
     error: str = ""
+    register: str = ""
 
 
 class Stored(Struct, frozen=True):

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from rates.effects import Reached, version
+from rates.failures import Fatal
+from sinks import reference
 from sinks.client import Database, strings, uints
 from sinks.cohorts import CohortStore
 from sinks.parity import Report
@@ -21,6 +23,7 @@ from sinks.parity import Report
 Kind: TypeAlias = Literal["swap", "back"]
 TABLES: Final = ("history", "dossiers", "tallies")
 """What is known of dossiers. Dead letters stay: they are of the topic that is read."""
+_REGISTER: Final = (*reference.TABLES, "unit_bodies")
 _DERIVED: Final = "heard"
 """Derived from dossiers as they are inserted; it goes with all of them."""
 _QUERY_SECONDS: Final = 10.0
@@ -118,9 +121,11 @@ async def reported(database: Database, name: str) -> tuple[str, bool] | None:
     return (rows[0]["stamp"], bool(rows[0]["accepted"])) if rows else None
 
 
-async def paired(database: Database, other: str, prefix: str = "", *, whole: bool) -> tuple[Pair, ...]:
-    """The tables that change places, those of `other` under a prefix."""
-    names = (*TABLES, _DERIVED) if whole else TABLES
+async def paired(
+    database: Database, other: str, prefix: str = "", *, whole: bool, register: bool = False
+) -> tuple[Pair, ...]:
+    """The tables that change places, those of `other` under a prefix; its register too, if it has its own."""
+    names = (*TABLES, *((_DERIVED,) if whole else ()), *(_REGISTER if register else ()))
     mine = await _uuids(database, database.name)
     theirs = await _uuids(database, other)
     return tuple(
@@ -145,6 +150,11 @@ async def exchange(database: Database, plan: Plan) -> None:
         here = (await _uuids(database, database.name))[pair.live]
         if here == pair.live_uuid:
             await database.run(f"EXCHANGE TABLES {database.name}.{pair.live} AND {pair.other}")
+        elif here != pair.other_uuid and pair.live in TABLES:
+            msg = f"table {pair.live} is neither what was live nor what was to be: somebody else exchanged it"
+            raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
+    if any(pair.live in _REGISTER for pair in plan.pairs):
+        await reference.changed(database, plan.at, f"swap {plan.number}")
     await database.run(f"TRUNCATE TABLE IF EXISTS {database.name}.audits")
 
 
@@ -192,6 +202,15 @@ async def build(database: Database, other: str, months: Sequence[int]) -> None:
             await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {without} {settings}")
         await database.run(f"INSERT INTO {to} SELECT * FROM {theirs} FINAL WHERE {within} {settings}")
     await zeros(database, f"{other}.next_tallies", f"{other}.tallies")
+
+
+async def remember(shadow: Database, live: str) -> None:
+    """Give a shadow what live knows of the past."""
+    for table, final in (("history", "FINAL"), (_DERIVED, "")):
+        await shadow.run(
+            f"INSERT INTO {table} SELECT * FROM {live}.{table} {final} "
+            "SETTINGS max_partitions_per_insert_block = 0"
+        )
 
 
 async def zeros(database: Database, to: str, top: str) -> None:

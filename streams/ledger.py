@@ -48,6 +48,8 @@ _STAGE: Final = np.array(STAGE, np.int64)
 _STATUSES, _FACTS = len(STAGE), 2 * DUE_MOVED
 _IS_FINISHED: Final = np.array([status in DONE for status in range(len(STAGE))], bool)
 _IS_RECEIVED, _IS_DONE = 1 << BIT["received"], 1 << BIT["done"]
+_TOLD: Final = ("received", "sync_late", "backdated", "overdue_sync_late")
+"""What a mask tells of when its dossier was heard of, if that counts at all."""
 _MASKS: Final = 14
 """So many bits name a mask: there are a few hundred of them."""
 _CELL: Final = 28
@@ -236,6 +238,48 @@ class Ledger:
                     Outcome.LOST: int((~accepted & ~applied).sum()),
                 }
             ),
+        )
+
+    def recount(self, learnt: int) -> Changes:
+        """Count every held dossier anew, by the register and the definitions of now.
+
+        What its record says stays, and so does what its mask tells of delay. `learnt`: when this came to be
+        known, for the history of those that count in another way than before; of the others there is none.
+        """
+        places = np.flatnonzero(self._dossier["key"][: self._dossier.top])
+        after = {name: self._dossier[name][places] for name in self._state}
+        was = {name: after[name] for name in ("mask", "system", *TIMES)}
+        known = after["record_status"] > 0
+        required = np.where(known, self._pairs.required[after["pair"]], 0)
+        after["facts"] = (after["facts"] & ~np.uint8(RESULT_REQUIRED) | required).astype(np.uint8)
+        after["system"] = np.where(known, self._pairs.system[after["pair"]], 0).astype(np.uint8)
+        status, mask = _status(after), self._masks.values[was["mask"]]
+        told, sync, week, due = (mask >> BIT[name] & 1 for name in _TOLD)
+        latest = np.maximum(after["record_time"], after["progress_time"]).astype(np.int64)
+        delay = np.where(told > 0, sync + week, _delay_of(latest, after["learnt"].astype(np.int64)))
+        after["mask"] = self._mask(after, status, delay, due).astype(np.uint32)
+        before = self._counted(places)
+        for name in ("facts", "system", "mask"):
+            self._dossier[name][places] = after[name]
+        self._count(before, -1)
+        self._count(self._counted(places), 1)
+        moved = np.flatnonzero(
+            (self._masks.values[after["mask"]] != mask) | (after["system"] != was["system"])
+        )
+        every = _Changed(places, np.ones(len(places), bool), known, after, status, was)
+        history, dossiers = self._rows(every)
+        columns = {name: _taken(column, moved) for name, column in history.columns.items()}
+        columns["learnt"] = np.maximum(columns["learnt"], learnt).astype(np.uint32)
+        cohorts = np.array(list(self._cohorts.values()), np.int64)
+        newest = np.zeros(self._cohort.top, np.uint64)
+        np.maximum.at(newest, _cohort(self._dossier["key"][places]), after["version"])
+        cells = np.flatnonzero(self._tally["key"][: self._tally.top])
+        return Changes(
+            ByColumn(columns, change_row),
+            dossiers,
+            self._tally_rows(cells, newest[self._tally["key"][cells] >> _CELL]),
+            self._touched(cohorts),
+            Counter(),
         )
 
     def cells(self, key: CohortKey) -> dict[Cell, int]:
