@@ -188,8 +188,8 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                 register=str(directory or ""),
             )
             await rehearsals.save(database, begun, version_of + 1, now)
+            await database.run(f"DROP DATABASE IF EXISTS {found.database} SYNC")
             async with connecting(found) as shadow:
-                await shadow.run(f"DROP DATABASE IF EXISTS {found.database} SYNC")
                 await migrate.migrate(shadow, now, lambda _line: None)
                 await reference.save_definitions(shadow)
                 if directory is not None:
@@ -309,12 +309,11 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
             await swaps.build(database, found.database, months)
         else:
             await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
-        async with migrated(found) as rehearsed_database:
-            complete = {
-                at: row.complete_to for at, row in (await swaps.reached(rehearsed_database))[0].items()
-            }
-        if months:
-            complete = {at: row.complete_to for at, row in left.items()}
+        complete = {at: row.complete_to for at, row in left.items()}
+        if not months:
+            async with migrated(found) as own_database:
+                at_end, _ = await swaps.reached(own_database)
+            complete |= {partition: row.complete_to for partition, row in at_end.items()}
         numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
         known = await generations.latest(database)
         plan = swaps.Plan(
