@@ -731,19 +731,6 @@ ALERTS: Final = Panel(
     ),
 )
 
-THERE: Final = Panel(
-    id="there",
-    question_vi="Cơ sở dữ liệu đã có những phần nào?",
-    question_en="Which parts does the database have?",
-    sql=(
-        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('alerts_now') "
-        "ORDER BY name"
-    ),
-    columns=_columns(name="text"),
-    open=True,
-    steady=True,
-)
-
 _LOOKED_FOR: Final = ", ".join(
     f"('{one.id}', toUInt64(sum({one.matching}){f' - sum({one.without})' if one.without else ''}), "
     f"toUInt64(sum({one.of})), toUInt64({one.least}), toFloat64({1 if one.constant else one.ordinary}), "
@@ -810,7 +797,6 @@ PANELS: Final = (
     CONNECTIONS,
     INSPECTION,
     ALERTS,
-    THERE,
     EVIDENCE,
     EVIDENCE_DOSSIERS,
 )

@@ -87,7 +87,6 @@ class Board:
         self.missing_units = 2_756
         self.silent: dict[str, int] = {}
         self.disagreements = 0
-        self.parts: list[str] = []
         self.alarms: list[dict[str, Any]] = []
         self.workers_told = [
             told("node-a:4711", self.complete + 595),
@@ -372,6 +371,3 @@ class Board:
 
     def alerts(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [row for row in self.alarms if values["only"] in ("", row["body_code"])]
-
-    def there(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{"name": name} for name in self.parts]
