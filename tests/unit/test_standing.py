@@ -162,7 +162,11 @@ def test_a_funnel_tells_those_that_chance_does_not_explain() -> None:
 
 def test_a_name_in_a_funnel_covers_no_mark_and_no_other_name() -> None:
     lines = [line(f"H{at:02}", f"Province {at}", (500, 400, 1_000), "en") for at in range(9)]
-    lines += [line(f"H{50 + at}", f"High {at}", (900 - at, 800, 900 + 40 * at), "en") for at in range(12)]
+    # Two of nearly the same rate, so near each other that a name between them would cover one.
+    for at in range(4):
+        for beside, size in enumerate((1_500, 1_800)):
+            rate = 0.95 - 0.06 * at - 0.005 * beside
+            lines.append(line(f"H{50 + 2 * at + beside}", f"High {at}", (int(rate * size), 0, size), "en"))
     found = charts.funnel(lines, "reported", "en")
     assert found is not None
     named = [dot for dot in found.dots if dot.label]
