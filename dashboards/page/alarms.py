@@ -24,6 +24,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "pending": ("đang chờ", "pending"),
     "too_few": ("quá ít hồ sơ", "too few dossiers"),
     "stale": ("số liệu cũ", "stale data"),
+    "ok": ("bình thường", "clear"),
     "critical": ("nghiêm trọng", "critical"),
     "warn": ("cảnh báo", "warning"),
     "inspect": ("cần xem xét", "to inspect"),

@@ -1,13 +1,16 @@
 """The scripted story through fold and rules on the real engine: each alert once, about the right one."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
+from datetime import date
 
 import pytest
 
+from dashboards.panels import ALERT_HISTORY, DISTRIBUTION, UNITS
 from producers import scenario_story
 from rates.register import Register
-from rates.wire import DAY
+from rates.sheets import day_number
+from rates.wire import DAY, LOCAL
 from sinks.client import Database, connect
 from tests.support.story import TET, play
 
@@ -59,3 +62,46 @@ async def test_each_alert_of_the_story_fires_once_for_the_right_one_and_nothing_
     assert {subject for rule, subject in reasons} <= touched, reasons
     assert all(turned[day] == 0 for day in TET[1:])
     assert turned[scenario_story.STALE[0] // DAY] is None
+
+    await _history_is_told_from_the_period_on(database, low, games)
+    await _units_are_counted_in_the_band_of_their_rate(database)
+
+
+async def _history_is_told_from_the_period_on(database: Database, low: str, games: str) -> None:
+    period = {"first": "2024-03-15", "last": "2024-04-26"}
+    begin = day_number(date(2024, 3, 15)) * DAY - LOCAL
+
+    async def told(**asked: object) -> dict[str, list[tuple[int, str]]]:
+        found = defaultdict(list)
+        for row in await database.rows(ALERT_HISTORY.text(), ALERT_HISTORY.values(period | asked)):
+            found[row["alert_name"]].append((row["changed_time"], row["state_name"]))
+        return found
+
+    found = await told()
+    assert found[f"R7 {games}"][0] == (begin, "firing")
+    assert found[f"R1 {low}"][0] == (begin, "pending")
+    assert [state for _, state in found[f"R1 {low}"]] == ["pending", "firing", "ok"]
+    assert all(at >= begin for line in found.values() for at, _ in line)
+    assert all(line == sorted(line, key=lambda one: one[0]) for line in found.values())
+    # What had ended before is no part of it; a reader's limit holds.
+    assert await told(first="2024-06-01", last="2024-06-30") == {
+        name: [(day_number(date(2024, 6, 1)) * DAY - LOCAL, line[-1][1])]
+        for name, line in found.items()
+        if line[-1][1] != "ok"
+    }
+    assert {name.split()[1][:3] for name in await told(only=low)} == {low}
+    assert len(await told(limit=3)) == 3
+
+
+async def _units_are_counted_in_the_band_of_their_rate(database: Database) -> None:
+    for first, last in (("2024-02-01", "2024-02-29"), ("2024-03-01", "2024-03-31")):
+        period = {"first": first, "last": last}
+        bands = Counter[str]()
+        for body in scenario_story.cast(REGISTER):
+            for row in await database.rows(UNITS.text(), UNITS.values({**period, "body": body})):
+                if row["total"] >= UNITS.least:
+                    bands[f"from_{min(10 * row['reported'] // row['total'], 9) * 10}"] += 1
+        assert sum(bands.values()) > 20
+        (row,) = await database.rows(DISTRIBUTION.text(), DISTRIBUTION.values(period))
+        assert row.pop("month") == first
+        assert {band: units for band, units in row.items() if units} == bands
