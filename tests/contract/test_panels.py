@@ -186,7 +186,8 @@ async def test_every_panel_answers_with_its_columns_under_every_definition(
         rows = await stored.rows(panel.text(one, form), panel.values(given))
         for row in rows:
             assert list(row) == [column.name for column in panel.columns]
-    assert rows or panel.id.startswith(("scoreboard", "evidence"))
+    # No alert has turned here and no unit has enough dossiers: `test_story` holds those two.
+    assert rows or panel.id.startswith(("scoreboard", "evidence", "alert_history", "distribution"))
 
 
 async def test_the_pages_rates_are_those_of_the_command_line(stored: Database) -> None:
