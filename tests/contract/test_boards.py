@@ -239,5 +239,21 @@ async def test_evidence_that_chance_explains_is_not_shown_and_the_rest_leads_to_
     assert "<code>H18.02-" in behind.html
 
 
+async def test_dossiers_are_told_alike_whether_they_are_behind_a_number_or_evidence(
+    client: TestClient,
+) -> None:
+    def table(html: str) -> tuple[list[str], list[str]]:
+        found = html[html.index('<table class="dossiers') :]
+        heads = re.findall(r'<th scope="col">(.*?)</th>', found)
+        row = found[found.index('<tr data-key="H18.02-230930-0001"') :]
+        return heads, re.findall(r"<td.*?</td>", row[: row.index("</tr>")])
+
+    heads, cells = table((await read(client, f"{UNIT}?{PERIOD}")).html)
+    evidence = table((await read(client, f"/evidence/G2/H18.02?{PERIOD}")).html)
+    # Of evidence there is no question whether it counts.
+    assert (heads.pop(1), "✓" in cells.pop(0)) == ("As reported", True)
+    assert (heads, cells) == evidence
+
+
 async def test_evidence_of_no_known_kind_is_not_found(client: TestClient) -> None:
     assert (await client.get("/evidence/G99/H18.02")).status == 404
