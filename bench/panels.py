@@ -73,7 +73,6 @@ _Question = Callable[[_Timed], Awaitable[object]]
 class _Place(NamedTuple):
     units: Sequence[str]
     bodies: Sequence[str]
-    parts: Sequence[str]
 
 
 def run() -> dict[str, Any]:
@@ -127,11 +126,9 @@ async def rested(settings: Settings) -> None:
 async def _place(connected: Database) -> _Place:
     units = await connected.rows("SELECT DISTINCT toString(unit) AS code FROM unit_activity ORDER BY code")
     bodies = await connected.rows("SELECT DISTINCT body AS code FROM unit_activity ORDER BY code")
-    parts = await connected.rows(panels.THERE.text(), {})
     return _Place(
         units=[row["code"] for row in units],
         bodies=[row["code"] for row in bodies],
-        parts=[row["name"] for row in parts],
     )
 
 
@@ -176,8 +173,6 @@ def _parameters(
         yield " of a body", {"body": body}
         yield " of a unit", {"unit": unit}
         yield " of a reader's body", {"only": body}
-    elif panel is panels.ALERTS and "alerts_now" not in place.parts:
-        return
     elif panel in (panels.TREND, panels.BACKLOG):
         yield " of the country", {}
         yield " of a body", {"body": body}

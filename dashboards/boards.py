@@ -19,13 +19,13 @@ BOARDS: Final = (
         id="overview",
         title_vi="Tổng quan",
         title_en="Overview",
-        panels=("rates", "trend", "bodies", "backlog", "rejections"),
+        panels=("rates", "trend", "distribution", "bodies", "backlog", "rejections"),
     ),
     Board(
         id="province",
         title_vi="Bộ, địa phương",
         title_en="Ministry or province",
-        panels=("rates", "trend", "units", "systems", "backlog"),
+        panels=("rates", "trend", "distribution", "units", "systems", "backlog", "alert_history"),
     ),
     Board(
         id="unit",
@@ -55,7 +55,7 @@ BOARDS: Final = (
         id="alerts",
         title_vi="Cảnh báo",
         title_en="Alerts",
-        panels=("alerts",),
+        panels=("alerts", "alert_history"),
     ),
     Board(
         id="pipeline",

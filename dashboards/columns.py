@@ -9,6 +9,7 @@ from dashboards.panels import Unit
 
 COLUMNS: Final[Mapping[str, Words]] = {
     "accepted": ("Được nhận", "Accepted"),
+    "alert_name": ("Cảnh báo", "Alert"),
     "age": ("Quá hạn hoặc tới hạn", "Overdue or due"),
     "applied": ("Đã có", "Seen before"),
     "at_most": ("Thông điệp trong lô, tới", "Messages in a batch, up to"),
@@ -19,6 +20,7 @@ COLUMNS: Final[Mapping[str, Words]] = {
     "buffered_bytes": ("Đang chờ trong bộ nhớ", "Waiting in memory"),
     "cached": ("Hồ sơ trong bộ nhớ", "Dossiers cached"),
     "canary": ("Tin dò gần nhất", "Latest canary"),
+    "changed_time": ("Đổi lúc", "Changed"),
     "clean": ("Đã làm sạch", "Clean"),
     "code": ("Mã, tên", "Code, name"),
     "cohorts": ("Nhóm đã kiểm tra", "Cohorts checked"),
@@ -46,6 +48,7 @@ COLUMNS: Final[Mapping[str, Words]] = {
     "events_a_second": ("Sự kiện vào mỗi giây", "Events in a second"),
     "expected": ("Phân vùng đã đăng ký", "Partitions registered"),
     "first_day": ("Ngày đầu", "First day"),
+    **{f"from_{low}": (f"{low}–{low + 10} %", f"{low}–{low + 10} %") for low in range(0, 100, 10)},
     "found": ("Tìm thấy", "Found"),
     "found_latest": ("Sai lệch gần nhất", "Latest disagreement"),
     "heard": ("Phân vùng có tin", "Partitions heard of"),

@@ -46,7 +46,7 @@ def widths(shown: Sequence[Panel]) -> list[int]:
     found: list[int] = []
     while len(found) < len(shown):
         pair = shown[len(found) : len(found) + 2]
-        halves = len(pair) == 2 and all(one.shape in ("series", "map") for one in pair)
+        halves = len(pair) == 2 and all(one.shape in ("series", "heat", "map") for one in pair)
         found += [12, 12] if halves else [24]
     return found
 

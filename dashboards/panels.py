@@ -21,8 +21,10 @@ from rates.freshness import WINDOW
 from rates.tallies import BASES, SYSTEMS
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
-Shape: TypeAlias = Literal["value", "series", "table", "matrix", "map"]
-"""What an answer is shown as: one row, lines over its first column, a table, cells of colour, places."""
+Shape: TypeAlias = Literal["value", "series", "states", "heat", "table", "matrix", "map"]
+"""What an answer is shown as: one row; lines over its first column; the states that its last column has from
+the first on, a line for each value of the second; how many are in each band, a column each; a table; cells
+of colour; places."""
 Unit: TypeAlias = Literal["", "count", "seconds", "milliseconds", "bytes", "points"]
 Direction: TypeAlias = Literal["", "up", "down"]
 
@@ -731,16 +733,56 @@ ALERTS: Final = Panel(
     ),
 )
 
-THERE: Final = Panel(
-    id="there",
-    question_vi="Cơ sở dữ liệu đã có những phần nào?",
-    question_en="Which parts does the database have?",
+_UNTIL: Final = f"{_WITHIN} AND toDate(complete_to) <= {{last:Date}}"
+_ALERT: Final = "rule, level, subject"
+_LATEST_ALERTS: Final = (
+    f"SELECT {_ALERT} FROM alert_history WHERE {_UNTIL} GROUP BY {_ALERT} "
+    "HAVING argMax(state, complete_to) != 'ok' OR toDate(max(complete_to)) >= {first:Date} "
+    "ORDER BY argMax(state, complete_to) = 'firing' DESC, max(complete_to) DESC, rule, subject "
+    "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+)
+
+ALERT_HISTORY: Final = Panel(
+    id="alert_history",
+    question_vi="Từng cảnh báo bắt đầu, báo động và kết thúc khi nào?",
+    question_en="When did each alert begin, fire and end?",
+    # The state of before the period stands from the period's begin on. Those that fire come first.
     sql=(
-        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ('alerts_now') "
-        "ORDER BY name"
+        "SELECT toUInt32(greatest(at, toDateTime({first:Date}, 'Asia/Ho_Chi_Minh'))) AS changed_time, "
+        "concat(rule, ' ', subject) AS alert_name, found AS state_name FROM ("
+        f"SELECT {_ALERT}, max(complete_to) AS at, argMax(state, complete_to) AS found FROM alert_history "
+        f"WHERE {_UNTIL} AND toDate(complete_to) < {{first:Date}} GROUP BY {_ALERT} HAVING found != 'ok' "
+        f"UNION ALL SELECT {_ALERT}, complete_to AS at, state AS found FROM alert_history "
+        f"WHERE {_UNTIL} AND toDate(complete_to) >= {{first:Date}}) "
+        f"WHERE ({_ALERT}) IN ({_LATEST_ALERTS}) ORDER BY changed_time, alert_name"
     ),
-    columns=_columns(name="text"),
-    open=True,
+    parameters=("first", "last", "body", "only", "limit", "offset"),
+    columns=_columns(changed_time="time", alert_name="text", state_name="text"),
+    shape="states",
+)
+
+_LEAST: Final = 30
+_BANDS: Final = range(0, 100, 10)
+_IN_BAND: Final = ", ".join(
+    f"countIf(share >= {low / 100} AND share < {(low + 10) / 100 if low < 90 else 2}) AS from_{low}"
+    for low in _BANDS
+)
+
+DISTRIBUTION: Final = Panel(
+    id="distribution",
+    question_vi="Tỷ lệ của các đơn vị phân bố ra sao, theo từng tháng?",
+    question_en="How are the units' rates spread, month by month?",
+    # By month: in a week few units have enough dossiers for a rate.
+    sql=(
+        f"SELECT month, {_IN_BAND} FROM (SELECT toString(toStartOfMonth(day)) AS month, unit, "
+        "sum($numerator) / sum($denominator) AS share "
+        "FROM unit_days(first = {first:Date}, last = {last:Date}) "
+        f"WHERE basis = $index AND {_WITHIN} GROUP BY month, unit HAVING sum($denominator) >= {_LEAST}) "
+        "GROUP BY month ORDER BY month"
+    ),
+    parameters=("first", "last", "body", "only"),
+    columns=(Column("month", "day"), *(Column(f"from_{low}", "count") for low in _BANDS)),
+    shape="heat",
     steady=True,
 )
 
@@ -810,7 +852,8 @@ PANELS: Final = (
     CONNECTIONS,
     INSPECTION,
     ALERTS,
-    THERE,
+    ALERT_HISTORY,
+    DISTRIBUTION,
     EVIDENCE,
     EVIDENCE_DOSSIERS,
 )

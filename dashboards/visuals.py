@@ -1,20 +1,23 @@
 """A panel as Grafana shows it: its picture, its columns, what is calculated from them, where it leads.
 
 Queries are tables; what Grafana needs beside the page's columns (a rate, a time in milliseconds) is made by
-its transformations, never by another SQL. A rate has a colour only where a target without an end is named.
+its transformations, never by another SQL. A rate has a colour only where a target without an end is named,
+and none at all where it is made of fewer dossiers than its panel asks for.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from dashboards.boards import BOARDS, Board
 from dashboards.columns import OWN_UNITS, said, title
 from dashboards.macros import ZONE, quoted, raw, variables
+from dashboards.page.alarms import WORDS as ALERT_WORDS
 from dashboards.page.asked import Lang
 from dashboards.page.words import AGE_NAMES, REASONS, STATUSES, SYSTEM_NAMES, Words
 from dashboards.panels import PANELS, Kind, Panel
 from dashboards.plugin import RATE, SOURCE, TIME, UNITS, panel_id, query, uid
+from rates.alerts import Severity
 from rates.definitions import DEFINITIONS
 from rates.register import BODY_LEVELS, Register
 from rates.sheets import LAST_DAY, shipped
@@ -26,9 +29,20 @@ if TYPE_CHECKING:
 
 MET: Final = "semi-dark-blue"
 MISSED: Final = "semi-dark-orange"
+WAITS: Final = "semi-dark-yellow"
 """Colours that also those tell apart who do not tell red from green."""
+GREY: Final = "rgba(128, 128, 128, 0.25)"
+"""Behind a row that says nothing yet."""
 
-_HEIGHT: Final[Mapping[str, int]] = {"value": 5, "series": 9, "matrix": 10, "map": 12, "table": 10}
+_HEIGHT: Final[Mapping[str, int]] = {
+    "value": 5,
+    "series": 9,
+    "states": 12,
+    "heat": 9,
+    "matrix": 10,
+    "map": 12,
+    "table": 10,
+}
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "age": AGE_NAMES,
     "status": {str(code): words for code, words in STATUSES.items()},
@@ -36,12 +50,19 @@ _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "system_code": SYSTEM_NAMES,
     "definition": {one.id: (one.name_vi, one.name_en) for one in DEFINITIONS},
     "reason_code": {str(reason): name for reason, (name, _) in REASONS.items()},
+    "state_name": {state: ALERT_WORDS[state] for state in ("ok", "pending", "firing", "stale")},
+    "severity_name": {severity: ALERT_WORDS[severity] for severity in get_args(Severity)},
 }
 """The words for what stands in a column."""
+_COLOURS: Final[Mapping[str, Mapping[str, str]]] = {
+    "state_name": {"ok": MET, "pending": WAITS, "firing": MISSED}
+}
+"""The colours of what stands in a column."""
 _FLAGS: Final[Mapping[str, Words]] = {"0": ("Không", "No"), "1": ("Có", "Yes")}
 _OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies")
 """The panels whose `code` is a ministry's or province's."""
 _NONE: Final = "–"
+_FEW: Final[Words] = ("quá ít", "too few")
 
 
 def visual(shown: Panel, board: Board, lang: Lang, width: int) -> Any:
@@ -116,14 +137,16 @@ class _Query:
 
 
 def _picture(shown: Panel) -> Any:
-    from grafana_foundation_sdk.builders import common, stat, table, timeseries
+    from grafana_foundation_sdk.builders import common, heatmap, stat, statetimeline, table, timeseries
     from grafana_foundation_sdk.builders.dashboard import FieldColor
     from grafana_foundation_sdk.models.common import (
         BigValueGraphMode,
         BigValueTextMode,
         TableColoredBackgroundCellOptions,
+        VisibilityMode,
     )
     from grafana_foundation_sdk.models.dashboard import FieldColorModeId
+    from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 
     if shown.shape == "value":
         return (
@@ -134,6 +157,11 @@ def _picture(shown: Panel) -> Any:
         )
     if shown.shape == "series":
         return timeseries.Panel().span_nulls(False)
+    if shown.shape == "states":
+        return statetimeline.Panel().merge_values(True).row_height(0.8).show_value(VisibilityMode.AUTO)
+    if shown.shape == "heat":
+        one_hue = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(64)
+        return heatmap.Panel().calculate(False).color(one_hue)
     made = table.Panel().filterable(False)
     if shown.shape in ("matrix", "map"):
         # From pale to dark in one hue: how much, never how good. Places are rows: a map would need tiles.
@@ -168,14 +196,45 @@ def _of_kind(shown: Panel, kind: Kind) -> list[str]:
     return [column.name for column in shown.columns if column.kind == kind]
 
 
+_LEASTS: Final = "leasts"
+_ENOUGH: Final = "enough"
+_JUDGED: Final = "judged"
+
+
+def _judged(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
+    """The rates; each is 0/0 where its denominator is below the panel's least.
+
+    Grafana's calculations know no condition: how often the least goes into the denominator, rounded down, is
+    0 for exactly those, and both sides of the division are multiplied by it.
+    """
+    for name, (numerator, denominator) in rates(shown).items():
+        if shown.least and name == "rate":
+            yield "calculateField", _calculated(_LEASTS, denominator, "/", {"fixed": str(shown.least)})
+            rounded = {"operator": "floor", "fieldName": _LEASTS}
+            yield (
+                "calculateField",
+                {"mode": "unary", "alias": _ENOUGH, "unary": rounded, "replaceFields": False},
+            )
+            yield "calculateField", _calculated(_JUDGED, denominator, "*", {"matcher": _named(_ENOUGH)})
+        if shown.least:
+            yield "calculateField", _calculated(f"{name}_of", numerator, "*", {"matcher": _named(_ENOUGH)})
+            numerator, denominator = f"{name}_of", _JUDGED
+        yield "calculateField", _calculated(name, numerator, "/", {"matcher": _named(denominator)})
+
+
+def _helpers(shown: Panel) -> list[str]:
+    """The columns that only rates are made of."""
+    made = rates(shown)
+    return [_LEASTS, _ENOUGH, _JUDGED, *(f"{name}_of" for name in made)] if made and shown.least else []
+
+
 def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
     """The transformations: rates, times in Grafana's milliseconds, and what a series or a matrix is of."""
     times = {name: f"{name}_at" for name in _of_kind(shown, "time")}
-    for name, (numerator, denominator) in rates(shown).items():
-        yield "calculateField", _calculated(name, numerator, "/", {"matcher": _named(denominator)})
+    yield from _judged(shown)
     for name, alias in times.items():
         yield "calculateField", _calculated(alias, name, "*", {"fixed": "1000"})
-    if shown.shape == "series":
+    if shown.shape in ("series", "states", "heat"):
         across = shown.columns[0]
         moment: dict[str, object] = {"targetField": across.name, "dateFormat": "YYYY-MM-DD"}
         if across.kind == "time":
@@ -187,7 +246,7 @@ def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
         names = {"rowField": rows, "columnField": columns, "valueField": value}
         yield "groupingToMatrix", {**names, "emptyValue": "null"}
         return
-    hidden = list(times)
+    hidden = [*times, *_helpers(shown)]
     if shown.shape == "series" and rates(shown):
         hidden += _of_kind(shown, "count")
     order = [*(times.get(column.name, column.name) for column in shown.columns), *rates(shown)]
@@ -199,6 +258,9 @@ def _steps(shown: Panel) -> Iterator[tuple[str, dict[str, object]]]:
             "renameByName": {},
         },
     )
+    if shown.shape == "states":
+        # A line for each value of the column that says whose state it is.
+        yield "partitionByValues", {"fields": [shown.columns[1].name], "keepFields": False}
 
 
 def _named(name: str) -> dict[str, object]:
@@ -236,8 +298,24 @@ def _columns(shown: Panel, board: Board, lang: Lang) -> Iterator[tuple[str, dict
             properties["unit"] = UNITS[OWN_UNITS[name]]
         named = _FLAGS if column.kind == "flag" else _named_values(shown, name)
         if named:
-            options = {code: {"text": said(words, lang)} for code, words in named.items()}
+            colours = _COLOURS.get(name, {})
+            options = {
+                code: {"text": said(words, lang)} | ({"color": colours[code]} if code in colours else {})
+                for code, words in named.items()
+            }
             properties["mappings"] = [{"type": "value", "options": options}]
+        if shown.shape == "states" and column.name == shown.columns[-1].name:
+            properties["displayName"] = f"${{__field.labels.{shown.columns[1].name}}}"
+        if shown.ratio and name == shown.ratio[1] and shown.least and shown.shape in ("table", "map"):
+            # The whole row is greyed by it.
+            properties["custom.cellOptions"] = {
+                "type": "color-background",
+                "mode": "basic",
+                "applyToRow": True,
+            }
+            steps = [{"color": GREY, "value": None}, {"color": "transparent", "value": shown.least}]
+            properties["thresholds"] = {"mode": "absolute", "steps": steps}
+            properties["color"] = {"mode": "thresholds"}
         link = _link(shown, board, lang) if name == "code" else None
         if link:
             properties["links"] = [link]
@@ -274,6 +352,9 @@ def _rate(shown: Panel, name: str, lang: Lang) -> dict[str, object]:
         "min": 0,
         "max": 1,
     }
+    if shown.least:
+        few = {"text": said(_FEW, lang), "color": "text"}
+        properties["mappings"] = [{"type": "special", "options": {"match": "null+nan", "result": few}}]
     goal = target(shown)
     if goal is not None and shown.shape != "series":
         below, above = (MISSED, MET) if shown.direction != "down" else (MET, MISSED)

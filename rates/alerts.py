@@ -14,14 +14,13 @@ R6 looks at events by the day on which they were learnt, which says when somebod
 R11 compares with published scores, of which none are stored.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from rates.freshness import Office
 from rates.statistics import Peers, Z, fall, wilson
-from rates.tallies import TALLIES
 from rates.targets import Target
 
 Level: TypeAlias = Literal["province", "ministry", "unit"]
@@ -611,14 +610,7 @@ ALL: Final[tuple[Rule, ...]] = (
 )
 
 
-def usable(tallies: Collection[str]) -> tuple[Rule, ...]:
-    """The rules whose tallies are all counted."""
-    return tuple(rule for rule in ALL if set(rule.tallies) <= set(tallies))
-
-
-RULES: Final = usable(TALLIES)
-LEFT_OUT: Final = tuple(rule.id for rule in ALL if rule not in RULES)
-"""Rules whose tallies are not counted yet."""
+RULES: Final = ALL
 
 
 def rule(identifier: str) -> Rule:

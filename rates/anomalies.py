@@ -150,21 +150,42 @@ DETECTORS: Final = (
         of_dossier_en="have a status dated more than seven days before it was told",
     ),
 )
-UNSEEN: Final[Mapping[str, str]] = {
-    "G4": "re-use of papers is personal data's neighbour and is not declared, so it is never decoded",
-    "G8": "who applied is personal data: never decoded",
-    "G9": "rows that were never sent leave no trace but gaps in numbers, which units do not number alike",
-    "G10": "needs the published figures",
-    "G11": "needs the published figures",
-    "G12": "needs the published scores",
-    "G13": "whether a paper's file exists is not declared beside its flag",
-    "G14": "a receipt at midnight may be a date without a time; the share is not tallied",
-    "G17": "needs the published scores",
-    "G18": "accounts are personal data: never decoded",
-    "G19": "backdating shows as G16; filing on behalf needs accounts",
-    "G20": "needs to know each locality's software",
+UNSEEN: Final[Mapping[str, tuple[str, str]]] = {
+    "G4": (
+        "tái sử dụng giấy tờ đi liền với dữ liệu cá nhân, không được khai báo nên không bao giờ được giải mã",
+        "re-use of papers is personal data's neighbour and is not declared, so it is never decoded",
+    ),
+    "G8": (
+        "người nộp là dữ liệu cá nhân: không bao giờ được giải mã",
+        "who applied is personal data: never decoded",
+    ),
+    "G9": (
+        "hồ sơ không gửi chỉ để lại khoảng trống trong dãy số, mà các đơn vị đánh số không giống nhau",
+        "rows that were never sent leave no trace but gaps in numbers, which units do not number alike",
+    ),
+    "G10": ("cần số liệu đã công bố", "needs the published figures"),
+    "G11": ("cần số liệu đã công bố", "needs the published figures"),
+    "G12": ("cần điểm đã công bố", "needs the published scores"),
+    "G13": (
+        "cờ số hóa không kèm khai báo rằng có tệp của giấy tờ hay không",
+        "whether a paper's file exists is not declared beside its flag",
+    ),
+    "G14": (
+        "tiếp nhận lúc nửa đêm có thể là ngày không kèm giờ; tỷ lệ ấy không được đếm",
+        "a receipt at midnight may be a date without a time; the share is not tallied",
+    ),
+    "G17": ("cần điểm đã công bố", "needs the published scores"),
+    "G18": (
+        "tài khoản là dữ liệu cá nhân: không bao giờ được giải mã",
+        "accounts are personal data: never decoded",
+    ),
+    "G19": (
+        "ghi lùi ngày hiện ra ở G16; nộp thay thì cần biết tài khoản",
+        "backdating shows as G16; filing on behalf needs accounts",
+    ),
+    "G20": ("cần biết phần mềm của từng địa phương", "needs to know each locality's software"),
 }
-"""Patterns of the reference that cannot be seen in what is decoded, each with the reason."""
+"""Patterns of the reference that cannot be seen in what is decoded, each with the reason (vi, en)."""
 
 
 def evidence(detector: Detector, counts: Mapping[str, int]) -> Evidence | None:

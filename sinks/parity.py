@@ -369,7 +369,9 @@ def _sort(
     """Count the cohorts that differ by whether the rehearsal has less, more, or both."""
     signs: dict[tuple[str, int], set[bool]] = {}
     for one in differences:
-        signs.setdefault((one.unit, one.month), set()).add(one.rehearsed > one.live)
+        # A tally that only stands on other days, or in another system, is less there and more here.
+        more = {one.rehearsed > one.live} if one.rehearsed != one.live else {True, False}
+        signs.setdefault((one.unit, one.month), set()).update(more)
     for row in differ:
         found = signs.get((row["unit_code"], row["cohort"]))
         if found is None:

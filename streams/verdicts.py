@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import structlog
 from msgspec.structs import replace
 
-from rates.alerts import LEFT_OUT, REQUIRED, RESULT, RULES, WINDOW, YEAR, Figures, Reading, Rule
+from rates.alerts import REQUIRED, RESULT, RULES, WINDOW, YEAR, Figures, Reading, Rule
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.failures import Fatal, Retry
@@ -271,8 +271,6 @@ class _Seen(NamedTuple):
 
 async def run(app: "App", judge: Judge, tell: Callable[[], Awaitable[None]]) -> None:
     """Evaluate while the app reads the owner's partition, until it stops; `tell` whoever is to be told."""
-    if LEFT_OUT:
-        log.info("alert rules without their tallies", rules=", ".join(LEFT_OUT))
     from streams.vitals import lag
 
     loop = asyncio.get_running_loop()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from math import ceil, log10, sqrt
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,12 @@ Z95: Final = 1.96
 Z99: Final = 2.576
 _STEPS: Final = 5
 _MOST_NAMED: Final = 8
+_MARK: Final = 5
+_LETTER: Final = 6.2
+_LINE: Final = 11
+"""Half a mark, a letter's width and a line's height in a chart."""
+_Box: TypeAlias = tuple[float, float, float]
+"""Where something is drawn: from, to and the height of its middle."""
 
 _WIDTH, _HEIGHT = 640, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 628, 12, 220
@@ -222,15 +228,18 @@ def funnel(lines: Iterable[Line], form: Form, lang: Lang) -> Funnel | None:
             far.append((abs(value - middle) * sqrt(counts[1]), len(dots)))
         dots.append(dot)
     names = {one.code: one.name for one, _ in enough}
-    placed = list[Dot]()
+    taken: list[_Box] = [(dot.x - _MARK, dot.x + _MARK, dot.y) for dot in dots]
     for _, index in sorted(far, reverse=True):
         dot = dots[index]
-        if len(placed) == _MOST_NAMED or any(_close(dot, other) for other in placed):
-            continue
+        if len(taken) == len(dots) + _MOST_NAMED:
+            break
         label = " ".join(atlas.short(names[dot.code])).rstrip() if len(names[dot.code]) < 24 else dot.code
-        anchor = "start" if dot.x < (_LEFT + _RIGHT) / 2 else "end"
+        place = _label(dot, label, [box for at, box in enumerate(taken) if at != index])
+        if place is None:
+            continue
+        anchor, box = place
         dots[index] = msgspec.structs.replace(dot, label=label, anchor=anchor)
-        placed.append(dot)
+        taken.append(box)
     ticks = [size * 10**power for power in range(1, 8) for size in (1, 3)]
     return Funnel(
         curves=tuple(curves),
@@ -285,9 +294,17 @@ def tiles(lines: Sequence[Line], form: Form, lang: Lang, few: str) -> Tiles:
     return Tiles(tuple(made), wide, high, tuple(legend))
 
 
-def _close(one: Dot, other: Dot) -> bool:
-    """Whether the names of two dots would run into each other."""
-    return abs(one.y - other.y) < 13 and abs(one.x - other.x) < 90
+def _label(dot: Dot, text: str, taken: Sequence[_Box]) -> tuple[str, _Box] | None:
+    """The anchor and the place of a label to the right of its mark, else to the left, that covers nothing."""
+    wide = 7 + _LETTER * len(text)
+    for anchor, begin, end in (("start", dot.x, dot.x + wide), ("end", dot.x - wide, dot.x)):
+        free = all(
+            other_end < begin or end < other_begin or abs(y - dot.y) > _LINE
+            for other_begin, other_end, y in taken
+        )
+        if begin >= _LEFT and end <= _RIGHT and free:
+            return anchor, (begin, end, dot.y)
+    return None
 
 
 def _side(value: float, middle: float, denominator: int) -> tuple[str, bool]:

@@ -90,9 +90,9 @@ def detector(identifier: str) -> Detector | None:
     return next((one for one in DETECTORS if one.id == identifier), None)
 
 
-def unseen() -> list[tuple[str, str]]:
+def unseen(lang: Lang) -> list[tuple[str, str]]:
     """What cannot be seen, each with the reason."""
-    return list(UNSEEN.items())
+    return [(identifier, say(why, lang)) for identifier, why in UNSEEN.items()]
 
 
 def signs(rows: Iterable[Mapping[str, Any]], register: Register, today: int, asked: Asked) -> list[Sign]:

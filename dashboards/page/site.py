@@ -49,7 +49,6 @@ from dashboards.panels import (
     RATES,
     REJECTIONS,
     SYSTEM_BODIES,
-    THERE,
     TREND,
     UNITS,
     Panel,
@@ -115,7 +114,6 @@ class Site:
         self._register_due = True
         self._loading = asyncio.Lock()
         self._figures: tuple[Rows, Rows, list[Figure]] | None = None
-        self._alerts: bool | None = None
 
     def open(self, now: Callable[[], float]) -> None:
         """Begin to answer; `now` measures how long an answer is held."""
@@ -326,7 +324,7 @@ class Site:
             every=count(every, lang),
             pages=max(1, -(-every // DOSSIERS_A_PAGE)),
             signs=await self._signs(question, fresh),
-            unseen=inspected.unseen(),
+            unseen=inspected.unseen(lang),
         )
 
     async def _signs(self, question: Asked, fresh: Freshness) -> list[inspected.Sign]:
@@ -361,11 +359,9 @@ class Site:
         )
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
-        """What is wrong now, and with whom; not there before somebody judges it."""
+        """What is wrong now, and with whom."""
         question = self._asked(request)
         fresh = await self._fresh()
-        if not self._alerts:
-            raise web.HTTPNotFound
         given = {**_slice(question), "limit": _ALERTS_SHOWN, "offset": 0}
         rows = await self._rows(ALERTS, question, given, fresh)
         today, lang = self._today(question, fresh), question.lang
@@ -472,7 +468,6 @@ class Site:
     def failed(self, error: Retry | Fatal) -> None:
         """Note that the database did not answer; said once in the log, not at every look."""
         self._register_due = True
-        self._alerts = None
         state = "away" if isinstance(error, Retry) else "not_ready"
         if state != self._state:
             log.warning("no answer from the database", state=state, reason=str(error))
@@ -505,11 +500,6 @@ class Site:
             async with self._loading:
                 if self._register_due:
                     await self._take_register(self._load)
-        if self._alerts is None:
-            async with self._loading:
-                if self._alerts is None:
-                    there = await self._reader.rows(THERE.text(), {})
-                    self._alerts = any(row["name"] == "alerts_now" for row in there)
         if self._state not in ("", "ok"):
             log.info("the database answers")
         self._state = "ok"
@@ -659,7 +649,7 @@ class Site:
         return [
             (where, say((one.title_vi, one.title_en), lang), path == where)
             for one in BOARDS
-            if (where := ADDRESSES.get(one.id)) and (one.id != "alerts" or self._alerts)
+            if (where := ADDRESSES.get(one.id))
         ]
 
     def _html(

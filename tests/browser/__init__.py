@@ -1,6 +1,9 @@
 """A real browser in front of the page."""
 
+import shutil
 from typing import Final
+
+import pytest
 
 ARGUMENTS: Final = [
     "--no-sandbox",
@@ -11,3 +14,9 @@ ARGUMENTS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
+CHROMIUM: Final = shutil.which("chromium")
+NEEDS: Final = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)"),
+]
+"""The marks of a test that opens it."""

@@ -1,50 +1,22 @@
 """The page in a real browser: a number moves, a person can follow it down, nobody is shut out."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
 from aiohttp.test_utils import TestServer
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from dashboards.page import page
 from rates.failures import Retry
-from rates.register import Register
-from tests.browser import ARGUMENTS
+from tests.browser import NEEDS
 from tests.support.board import Board, alarm, told
 
-CHROMIUM: Final = shutil.which("chromium")
 SECONDS: Final = 30_000
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (apt-get install chromium)"),
-]
-
-
-@pytest.fixture
-def board() -> Board:
-    board = Board(Register.shipped())
-    board.version = 1
-    return board
-
-
-@pytest.fixture
-async def address(board: Board) -> AsyncIterator[str]:
-    app = page(board, board.register, clock=lambda: board.complete + 600, canary_seconds=300)
-    async with TestServer(app) as server:
-        yield f"http://127.0.0.1:{server.port}"
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+pytestmark = NEEDS
 
 
 class Watched:
@@ -160,6 +132,28 @@ async def test_from_the_country_to_one_dossier_and_back_by_keyboard_alone(
     assert not watched.complaints
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_each_link_of_the_contents_brings_its_section_right_under_the_head(
+    browser: Browser, address: str, width: int
+) -> None:
+    tab = await browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    await tab.goto(f"{address}/?lang=en&from=2023-01-01&to=2023-09-30")
+    await expect(tab.locator("[data-beat]")).to_have_text("live", timeout=SECONDS)
+    for link in await tab.locator(".contents a").all():
+        await link.click()
+        begins = str(await link.get_attribute("href")).removesuffix("-h") + "-h"
+        heading, head = await tab.locator(begins).bounding_box(), await tab.locator(".top").bounding_box()
+        assert heading is not None
+        assert head is not None
+        left = await tab.evaluate(
+            "document.documentElement.scrollHeight - window.innerHeight - window.scrollY"
+        )
+        # A section near the end cannot come up further than the page goes.
+        assert 0 <= heading["y"] - head["height"] < 60 or left < 1, begins
+        await tab.evaluate("window.scrollTo(0, 0)")
+    await tab.close()
+
+
 async def test_the_filter_keeps_language_and_asks_for_what_was_chosen(watched: Watched, address: str) -> None:
     tab = watched.tab
     await tab.goto(f"{address}/?lang=vi")
@@ -176,7 +170,6 @@ async def test_the_filter_keeps_language_and_asks_for_what_was_chosen(watched: W
 async def test_from_the_national_rate_to_one_dossier_and_back_whatever_the_width(
     browser: Browser, board: Board, address: str, width: int
 ) -> None:
-    board.parts = ["alerts_now"]
     board.alarms = [alarm("H18.02", "firing")]
     tab = await browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
     tab.set_default_timeout(SECONDS)
@@ -296,7 +289,6 @@ async def test_a_stale_pipe_and_silent_offices_fit_a_phone_and_pass_the_accessib
 async def test_every_page_fits_a_phone_and_passes_the_accessibility_rules(
     browser: Browser, address: str, board: Board, path: str, scheme: str
 ) -> None:
-    board.parts = ["alerts_now"]
     board.alarms = [alarm("H18.02", "firing"), alarm("H17.03", "pending")]
     for width in (390, 1440):
         tab = await browser.new_page(

@@ -4,11 +4,16 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from typing import get_args
 
 import pytest
 from aiohttp.test_utils import TestClient
 
+from dashboards.page import alarms
+from dashboards.page.asked import LANGS, Lang
 from dashboards.panels import PANELS
+from rates.alerts import ALL, Severity
+from rates.anomalies import UNSEEN
 from rates.definitions import DEFINITIONS
 from rates.register import Register
 from tests.contract.test_page import UNIT, read, served
@@ -22,7 +27,6 @@ BOARD_PATHS = ("/systems", "/systems?system=land", "/connections", "/inspection"
 def board() -> Board:
     board = Board(Register.shipped())
     board.version = 1
-    board.parts = ["alerts_now"]
     board.alarms = [alarm("H18.02", "firing"), alarm("H17.03", "pending")]
     return board
 
@@ -103,17 +107,34 @@ async def test_units_are_listed_by_their_evidence_in_pages(client: TestClient) -
     assert "H18.61" in (await read(client, f"/inspection?{PERIOD}&page=2")).text
 
 
-async def test_alerts_are_shown_once_somebody_judges_them_and_not_before(
-    client: TestClient, board: Board
+@pytest.mark.parametrize(
+    ("lang", "said"),
+    [
+        ("en", "H18.02 R1 Lagging behind its target ⚠ firing warning 41.2 % threshold 70.0 % 42 / 102 Below"),
+        (
+            "vi",
+            "H18.02 R1 Tụt lại so với mục tiêu ⚠ đang báo động cảnh báo 41,2 % ngưỡng 70,0 % 42 / 102 Thấp",
+        ),
+    ],
+)
+async def test_an_alert_is_told_in_words_with_its_rule_its_severity_and_its_share(
+    client: TestClient, lang: str, said: str
 ) -> None:
-    seen = await read(client, "/alerts?lang=en")
-    assert "Department 02, Dien Bien H18.02 R1 ⚠ firing warn" in seen.text
-    assert "42 / 102 Below its target" in seen.text
-    assert "/alerts?" in (await read(client, "/?lang=en")).html
-    board.parts = []
-    async with served(board) as without:
-        assert (await read(without, "/alerts?lang=en")).status == 404
-        assert "/alerts?" not in (await read(without, "/?lang=en")).html
+    seen = await read(client, f"/alerts?lang={lang}")
+    assert said in seen.text
+
+
+async def test_every_severity_of_a_rule_has_its_words() -> None:
+    assert {rule.severity for rule in ALL} <= set(get_args(Severity)) <= set(alarms.WORDS)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+async def test_what_cannot_be_seen_is_said_in_the_language_of_the_page(
+    client: TestClient, lang: Lang
+) -> None:
+    seen = await read(client, f"/inspection?lang={lang}")
+    for identifier, why in UNSEEN.items():
+        assert f"{identifier} {why[LANGS.index(lang)]}" in seen.text
 
 
 async def test_a_definition_leads_to_its_legal_text(client: TestClient) -> None:
@@ -216,6 +237,22 @@ async def test_evidence_that_chance_explains_is_not_shown_and_the_rest_leads_to_
     behind = await read(client, link.replace("&amp;", "&"))
     assert "have a result link that is one of the papers handed in" in behind.text
     assert "<code>H18.02-" in behind.html
+
+
+async def test_dossiers_are_told_alike_whether_they_are_behind_a_number_or_evidence(
+    client: TestClient,
+) -> None:
+    def table(html: str) -> tuple[list[str], list[str]]:
+        found = html[html.index('<table class="dossiers') :]
+        heads = re.findall(r'<th scope="col">(.*?)</th>', found)
+        row = found[found.index('<tr data-key="H18.02-230930-0001"') :]
+        return heads, re.findall(r"<td.*?</td>", row[: row.index("</tr>")])
+
+    heads, cells = table((await read(client, f"{UNIT}?{PERIOD}")).html)
+    evidence = table((await read(client, f"/evidence/G2/H18.02?{PERIOD}")).html)
+    # Of evidence there is no question whether it counts.
+    assert (heads.pop(1), "✓" in cells.pop(0)) == ("As reported", True)
+    assert (heads, cells) == evidence
 
 
 async def test_evidence_of_no_known_kind_is_not_found(client: TestClient) -> None:

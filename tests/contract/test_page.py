@@ -256,7 +256,6 @@ async def test_while_nothing_becomes_durable_many_looks_cost_one(client: TestCli
     asked = [name for name, _ in board.asked]
     assert {name: asked.count(name) for name in set(asked) - {"freshness"}} == {
         "activity": 1,
-        "there": 1,
         "rates": 1,
         "bodies": 1,
         "trend": 1,

@@ -28,7 +28,6 @@ from dashboards.panels import (
     RHYTHM,
     STAGES,
     SYSTEM_BODIES,
-    THERE,
     TREND,
     UNITS,
     WORKERS,
@@ -187,7 +186,8 @@ async def test_every_panel_answers_with_its_columns_under_every_definition(
         rows = await stored.rows(panel.text(one, form), panel.values(given))
         for row in rows:
             assert list(row) == [column.name for column in panel.columns]
-    assert rows or panel.id.startswith(("scoreboard", "evidence"))
+    # No alert has turned here and no unit has enough dossiers: `test_story` holds those two.
+    assert rows or panel.id.startswith(("scoreboard", "evidence", "alert_history", "distribution"))
 
 
 async def test_the_pages_rates_are_those_of_the_command_line(stored: Database) -> None:
@@ -311,7 +311,6 @@ async def test_units_with_results_that_are_input_papers_come_first(stored: Datab
 async def test_open_alerts_are_told_with_what_fires_first(stored: Database) -> None:
     rows = await ask(stored, ALERTS)
     assert [(row["code"], row["state_name"]) for row in rows] == [("H18.02", "firing"), ("G15.01", "pending")]
-    assert await ask(stored, THERE) == [{"name": "alerts_now"}]
 
 
 async def test_the_backlog_is_told_by_due_day_and_every_open_dossier_is_in_one_bucket(

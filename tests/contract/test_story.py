@@ -1,92 +1,33 @@
 """The scripted story through fold and rules on the real engine: each alert once, about the right one."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import date
 
 import pytest
 
+from dashboards.panels import ALERT_HISTORY, DISTRIBUTION, UNITS
 from producers import scenario_story
-from producers.scenario import scenario
-from rates.calendar import Calendar
 from rates.register import Register
 from rates.sheets import day_number
-from rates.wire import DAY, LOCAL, unit_of
-from sinks import generations, migrate, reference
-from sinks.alerts import Alerts
+from rates.wire import DAY, LOCAL
 from sinks.client import Database, connect
-from sinks.cohorts import CohortStore
-from sinks.generations import Source
-from streams.batches import CANARY, Folder
-from streams.events import Message
-from streams.verdicts import Judge
+from tests.support.story import TET, play
 
 REGISTER = Register.shipped()
-EVENING = 17 * 3600 + 1800
-TET = range(day_number(date(2024, 2, 8)), day_number(date(2024, 2, 15)))
-CANARY_SECONDS = 10.0
-PARTITIONS = 2
 
 
 @pytest.fixture
 async def database(engine_url: str) -> AsyncIterator[Database]:
     async with connect(engine_url, "story") as connected:
-        begin = scenario_story.PLAYED[0] * DAY - LOCAL
-        await migrate.migrate(connected, begin, lambda _line: None)
-        await reference.save(connected, begin)
-        await generations.register(connected, Source("cluster", "dossiers", "id", PARTITIONS), begin)
         yield connected
-
-
-def evenings() -> list[int]:
-    """When rules are evaluated, in local days: each Tuesday, and when something is to be seen."""
-    calendar = Calendar.shipped()
-    judged = (scenario_story.STALE[0] // DAY, *scenario_story.SILENT[-3:], scenario_story.PLAYED[-1])
-    begin = scenario_story.PLAYED[0] + 28
-    return [
-        day
-        for day in scenario_story.PLAYED
-        if day >= begin
-        and (day in TET or day in judged or (calendar.is_working_day(day) and (day + 3) % 7 == 1))
-    ]
 
 
 @pytest.mark.timeout(900)
 async def test_each_alert_of_the_story_fires_once_for_the_right_one_and_nothing_turns_at_tet_or_on_stale_data(
     database: Database,
 ) -> None:
-    now = 0
-    judge = Judge(Alerts(database, Calendar.shipped()), Calendar.shipped(), lambda: now, CANARY_SECONDS)
-    folder = Folder(CohortStore(database), REGISTER, generation=1, millis=lambda: now * 1000)
-    offsets = Counter[int]()
-
-    def message(unit: str, value: bytes, at: int, partition: int) -> Message:
-        offsets[partition] += 1
-        return Message(partition, offsets[partition] - 1, at * 1000, unit.encode(), value)
-
-    coming = iter(scenario("story", seed=1, scale=1.0, register=REGISTER))
-    entry = next(coming, None)
-    turned: dict[int, int | None] = {}
-    begin, lasting = scenario_story.STALE
-    for day in evenings():
-        now = day * DAY + EVENING - LOCAL
-        sent: list[Message] = []
-        while entry is not None:
-            at = int(datetime.fromisoformat(entry[0]).timestamp())
-            if at > now:
-                break
-            unit = unit_of(entry[1]["data"][0]["MaHoSo"])
-            assert unit is not None
-            sent.append(message(unit, json.dumps(entry[1]).encode(), at, sum(unit.encode()) % PARTITIONS))
-            entry = next(coming, None)
-        if not begin <= now + LOCAL < begin + lasting:
-            # The pipe works: what was sent just now tells that everything before has come.
-            sent += [Message(p, offsets[p], now * 1000, *CANARY) for p in range(PARTITIONS)]
-            offsets.update(range(PARTITIONS))
-        if sent:
-            await folder.take(sent)
-        turned[day] = await judge.judge()
+    turned = {day: count async for day, count in play(database, REGISTER)}
 
     rows = await database.rows(
         "SELECT rule, subject, state, toUInt32(complete_to) AS at, reason_en, reason_vi "
@@ -120,4 +61,47 @@ async def test_each_alert_of_the_story_fires_once_for_the_right_one_and_nothing_
     touched |= set(scenario_story.cast(REGISTER)[low])
     assert {subject for rule, subject in reasons} <= touched, reasons
     assert all(turned[day] == 0 for day in TET[1:])
-    assert turned[begin // DAY] is None
+    assert turned[scenario_story.STALE[0] // DAY] is None
+
+    await _history_is_told_from_the_period_on(database, low, games)
+    await _units_are_counted_in_the_band_of_their_rate(database)
+
+
+async def _history_is_told_from_the_period_on(database: Database, low: str, games: str) -> None:
+    period = {"first": "2024-03-15", "last": "2024-04-26"}
+    begin = day_number(date(2024, 3, 15)) * DAY - LOCAL
+
+    async def told(**asked: object) -> dict[str, list[tuple[int, str]]]:
+        found = defaultdict(list)
+        for row in await database.rows(ALERT_HISTORY.text(), ALERT_HISTORY.values(period | asked)):
+            found[row["alert_name"]].append((row["changed_time"], row["state_name"]))
+        return found
+
+    found = await told()
+    assert found[f"R7 {games}"][0] == (begin, "firing")
+    assert found[f"R1 {low}"][0] == (begin, "pending")
+    assert [state for _, state in found[f"R1 {low}"]] == ["pending", "firing", "ok"]
+    assert all(at >= begin for line in found.values() for at, _ in line)
+    assert all(line == sorted(line, key=lambda one: one[0]) for line in found.values())
+    # What had ended before is no part of it; a reader's limit holds.
+    assert await told(first="2024-06-01", last="2024-06-30") == {
+        name: [(day_number(date(2024, 6, 1)) * DAY - LOCAL, line[-1][1])]
+        for name, line in found.items()
+        if line[-1][1] != "ok"
+    }
+    assert {name.split()[1][:3] for name in await told(only=low)} == {low}
+    assert len(await told(limit=3)) == 3
+
+
+async def _units_are_counted_in_the_band_of_their_rate(database: Database) -> None:
+    for first, last in (("2024-02-01", "2024-02-29"), ("2024-03-01", "2024-03-31")):
+        period = {"first": first, "last": last}
+        bands = Counter[str]()
+        for body in scenario_story.cast(REGISTER):
+            for row in await database.rows(UNITS.text(), UNITS.values({**period, "body": body})):
+                if row["total"] >= UNITS.least:
+                    bands[f"from_{min(10 * row['reported'] // row['total'], 9) * 10}"] += 1
+        assert sum(bands.values()) > 20
+        (row,) = await database.rows(DISTRIBUTION.text(), DISTRIBUTION.values(period))
+        assert row.pop("month") == first
+        assert {band: units for band, units in row.items() if units} == bands

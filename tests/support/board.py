@@ -87,7 +87,6 @@ class Board:
         self.missing_units = 2_756
         self.silent: dict[str, int] = {}
         self.disagreements = 0
-        self.parts: list[str] = []
         self.alarms: list[dict[str, Any]] = []
         self.workers_told = [
             told("node-a:4711", self.complete + 595),
@@ -370,8 +369,19 @@ class Board:
     def evidence_dossiers(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self.dossiers(text, {**values, "missing": 0}) if values["detector"] == "G2" else []
 
+    def alert_history(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "changed_time": row["since_time"],
+                "alert_name": f"R1 {row['code']}",
+                "state_name": row["state_name"],
+            }
+            for row in self.alarms
+        ]
+
+    def distribution(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        bands = {f"from_{low}": low // 10 for low in range(0, 100, 10)}
+        return [{"month": "2023-09-01", **bands}] if self.version else []
+
     def alerts(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [row for row in self.alarms if values["only"] in ("", row["body_code"])]
-
-    def there(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{"name": name} for name in self.parts]

@@ -58,3 +58,4 @@ def test_every_documented_pattern_is_either_looked_for_or_said_to_be_out_of_sigh
     looked_for = {detector.id.partition("-")[0] for detector in DETECTORS}
     assert looked_for | set(UNSEEN) == {f"G{number}" for number in range(1, 21)}
     assert not looked_for & set(UNSEEN)
+    assert all(vi and en and vi != en for vi, en in UNSEEN.values())

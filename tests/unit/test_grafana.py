@@ -1,6 +1,7 @@
 """Exported dashboards and rules are what the panels say, whole and valid by themselves."""
 
 import json
+import math
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def test_a_panel_with_a_numerator_and_a_total_says_its_rate_and_one_of_days_is_a
         assert one.direction == "up"
         assert one.least > 0
     if one.columns[0].kind == "day" and set(list(kinds.values())[1:]) == {"count"}:
-        assert one.shape == "series"
+        assert one.shape in ("series", "heat")
 
 
 def drawn(shape: Shape, **columns: Kind) -> dict[str, Any]:
@@ -137,7 +138,9 @@ def test_a_series_is_drawn_over_its_days_as_a_rate_beside_the_targets_of_the_tim
     panel = drawn("series", month="day")
     assert panel["type"] == "timeseries"
     assert steps(panel)["convertFieldType"]["conversions"][0]["targetField"] == "month"
-    assert set(steps(panel)["organize"]["excludeByName"]) == {"reported", "total"}
+    shown = {"month", "rate"}
+    assert not shown & set(steps(panel)["organize"]["excludeByName"])
+    assert {"reported", "total"} <= set(steps(panel)["organize"]["excludeByName"])
     assert [target["refId"] for target in panel["targets"]] == ["A", "target"]
     assert all(step["filter"]["options"] == "A" for step in panel["transformations"])
     assert "thresholds" not in override(panel, "rate")
@@ -163,7 +166,87 @@ def test_a_rate_with_a_target_that_holds_has_its_colour_from_it(shape: Shape, ki
         {"color": visuals.MET, "value": 0.8},
     ]
     assert override(panel, "latest_at")["unit"] == plugin.TIME
-    assert steps(panel)["organize"]["excludeByName"] == {"latest": True}
+    hidden = set(steps(panel)["organize"]["excludeByName"])
+    assert "latest" in hidden
+    assert not {"code", "latest_at", "reported", "total", "rate"} & hidden
+
+
+def calculated(panel: dict[str, Any], row: dict[str, float]) -> dict[str, float]:
+    """A row after the calculations of a panel, as Grafana makes them: 0/0 is no number."""
+    made = dict(row)
+
+    def value(side: dict[str, Any]) -> float:
+        return float(side["fixed"]) if "fixed" in side else made[side["matcher"]["options"]]
+
+    for step in panel["transformations"]:
+        how = step["options"]
+        if step["id"] != "calculateField":
+            continue
+        if how["mode"] == "unary":
+            assert how["unary"]["operator"] == "floor"
+            made[how["alias"]] = math.floor(made[how["unary"]["fieldName"]])
+            continue
+        left, right = value(how["binary"]["left"]), value(how["binary"]["right"])
+        if how["binary"]["operator"] == "*":
+            made[how["alias"]] = left * right
+        else:
+            made[how["alias"]] = left / right if right else math.nan if not left else math.inf
+    return made
+
+
+@pytest.mark.parametrize("shape", ["value", "series", "table", "matrix", "map"])
+def test_a_rate_on_few_dossiers_is_no_number_that_anything_could_be_ranked_by(shape: Shape) -> None:
+    panel = drawn(shape, body_code="text", system_code="text", clean="count")
+    for reported, clean, total in ((0, 0, 0), (29, 12, 29)):
+        made = calculated(panel, {"reported": reported, "clean": clean, "total": total})
+        assert math.isnan(made["rate"])
+        assert math.isnan(made["rate_clean"])
+    for total in (30, 59, 60, 12_345):
+        made = calculated(panel, {"reported": total - 9, "clean": 7, "total": total})
+        assert made["rate"] == pytest.approx((total - 9) / total)
+        assert made["rate_clean"] == pytest.approx(7 / total)
+    for name in ("rate", "rate_clean"):
+        (mapping,) = override(panel, name)["mappings"]
+        assert mapping["options"]["match"] == "null+nan"
+        assert mapping["options"]["result"]["text"] == "too few"
+
+
+@pytest.mark.parametrize("path", sorted(DASHBOARDS))
+def test_a_row_on_few_dossiers_is_grey_in_every_exported_table_of_rates(path: str) -> None:
+    shown = {one["id"]: one for one in DASHBOARDS[path]["panels"]}
+    for one in PANELS:
+        if one.ratio is None or one.shape != "table" or plugin.panel_id(one.id) not in shown:
+            continue
+        found = override(shown[plugin.panel_id(one.id)], one.ratio[1])
+        assert found["custom.cellOptions"]["applyToRow"]
+        assert found["thresholds"]["steps"] == [
+            {"color": visuals.GREY, "value": None},
+            {"color": "transparent", "value": one.least},
+        ]
+
+
+def test_a_history_is_a_line_of_states_for_each_alert() -> None:
+    shown = {one["id"]: one for one in DASHBOARDS["vi/alerts.json"]["panels"]}
+    panel = shown[plugin.panel_id("alert_history")]
+    assert panel["type"] == "state-timeline"
+    assert steps(panel)["convertFieldType"]["conversions"] == [
+        {"targetField": "changed_time_at", "destinationType": "time"}
+    ]
+    assert panel["transformations"][-1]["id"] == "partitionByValues"
+    assert steps(panel)["partitionByValues"]["fields"] == ["alert_name"]
+    states = override(panel, "state_name")["mappings"][0]["options"]
+    assert states["firing"] == {"text": "đang báo động", "color": visuals.MISSED}
+    assert states["ok"]["color"] == visuals.MET
+    assert {rate for rate in states if "color" not in states[rate]} == {"stale"}
+
+
+def test_a_distribution_is_a_heatmap_of_one_column_for_each_band() -> None:
+    shown = {one["id"]: one for one in DASHBOARDS["en/overview.json"]["panels"]}
+    drawn_ = shown[plugin.panel_id("distribution")]
+    assert drawn_["type"] == "heatmap"
+    assert drawn_["options"]["calculate"] is False
+    assert steps(drawn_)["convertFieldType"]["conversions"][0]["targetField"] == "month"
+    assert override(drawn_, "from_90")["displayName"] == "90–100 %"
 
 
 def test_numbers_of_panels_differ() -> None:

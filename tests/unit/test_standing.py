@@ -160,6 +160,27 @@ def test_a_funnel_tells_those_that_chance_does_not_explain() -> None:
     assert charts.funnel(lines[:2], "reported", "en") is None
 
 
+def test_a_name_in_a_funnel_covers_no_mark_and_no_other_name() -> None:
+    lines = [line(f"H{at:02}", f"Province {at}", (500, 400, 1_000), "en") for at in range(9)]
+    # Two of nearly the same rate, so near each other that a name between them would cover one.
+    for at in range(4):
+        for beside, size in enumerate((1_500, 1_800)):
+            rate = 0.95 - 0.06 * at - 0.005 * beside
+            lines.append(line(f"H{50 + 2 * at + beside}", f"High {at}", (int(rate * size), 0, size), "en"))
+    found = charts.funnel(lines, "reported", "en")
+    assert found is not None
+    named = [dot for dot in found.dots if dot.label]
+    assert len(named) > 3
+    for dot in named:
+        wide = 6 * len(dot.label)
+        begin, end = (dot.x + 7, dot.x + 7 + wide) if dot.anchor == "start" else (dot.x - 7 - wide, dot.x - 7)
+        assert not [
+            other
+            for other in found.dots
+            if other is not dot and abs(other.y - dot.y) < 8 and begin < other.x < end
+        ]
+
+
 def test_charts_hold_for_a_numerator_that_is_no_part_of_its_denominator() -> None:
     lines = [line(f"H{at:02}", f"Province {at}", (150, 140, 100), "en") for at in (1, 2, 3)]
     assert charts.funnel(lines, "reported", "en") is not None
