@@ -13,7 +13,7 @@ dossiers, and what lies between them is still open or has no due date. Not repro
 processing, scores of the other groups, months, units and systems one by one (none is published): all drawn.
 
 At another scale, denominators are the nearest to the scaled ones at which a numerator has the published
-percentage to its two digits; from scale 0.01 on that is within 2 % of each. On time and overdue are rounded.
+percentage to its two digits; from scale 0.01 on such a one is within 1 %. On time and overdue are rounded.
 
 A dossier is heard of about 6.1 times: its unit's system sends each evening what has happened, full records
 and progress rows, up to 200 a call. On the way: links that come weeks later, times of receipt that are
@@ -231,10 +231,12 @@ class _Office:
         procedure = listed[int(chance() * len(listed))]
         limit = 1 + int(chance() * 2 * _LIMIT_DAYS[system])
         begun = self._next[(day if received % DAY < 54_000 else day + 1) - FIRST]
+        if kind == _LATE:
+            limit = min(limit, LAST - 6 - begun)
         due = self._next[begun + limit - FIRST]
         end = 0
         if kind == _LATE:
-            late = self._next[due + 1 + int(chance() ** 2 * 9) - FIRST]
+            late = min(self._next[due + 1 + int(chance() ** 2 * 9) - FIRST], LAST)
             end = late * DAY + 8 * HOUR + int(chance() * 32_000)
         elif kind != _OPEN:
             day_done = self._next[begun + int(chance() ** 1.5 * (due - begun + 1)) - FIRST]
