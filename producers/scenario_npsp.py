@@ -95,7 +95,10 @@ def npsp(random: Random, scale: float, register: Register) -> Iterator[tuple[str
     calendar = Calendar.shipped()
     working = [calendar.is_working_day(day) for day in range(FIRST, LAST + 60)]
     offices = [_Office(random, scaled(each, scale), register, working) for each in PUBLISHED]
-    post = _Post(random, offices)
+    return _calls(offices, _Post(random, offices))
+
+
+def _calls(offices: "list[_Office]", post: "_Post") -> Iterator[tuple[str, Raw]]:
     for day in range(FIRST, LAST + 1):
         for office in offices:
             office.receive(day, post)
