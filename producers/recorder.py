@@ -26,6 +26,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -424,6 +425,7 @@ def _time_text(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds")
 
 
+@lru_cache(maxsize=4096)
 def _day_text(day: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=_ZONE) + timedelta(days=day)).date().isoformat()
 
