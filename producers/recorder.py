@@ -147,14 +147,19 @@ class Folder:
         found.offsets[message.partition] = first, message.offset
 
     def flush(self) -> None:
-        for day, written in self._waiting.items():
-            with self.days[day].path.open("ab") as file:
-                file.write(b"".join(written))
+        with _writing(self.folder):
+            for day, written in self._waiting.items():
+                with self.days[day].path.open("ab") as file:
+                    file.write(b"".join(written))
         self._waiting.clear()
 
     def close(self, day: int, positions: dict[int, int]) -> File:
         """Close an open day's file; `positions`: by partition, the offset that is read next."""
         self.flush()
+        with _writing(self.folder):
+            return self._close(day, positions)
+
+    def _close(self, day: int, positions: dict[int, int]) -> File:
         found = self.days[day]
         text = _day_text(day)
         part = self._parts.get(text, 0) + 1
@@ -173,6 +178,7 @@ class Folder:
         self.manifest = msgspec.structs.replace(
             self.manifest, next=following, files=[*self.manifest.files, file]
         )
+        _sync(self.folder / _OPEN)
         _save(self.folder, self.manifest)
         # The manifest names it before it has its name: after a death in between, the next start does this.
         _settle(self.folder, file)
@@ -194,7 +200,8 @@ def opened(folder: Path, topic: str, found: topics.Topic, begins: dict[int, int]
     Raises Fatal where it is of another topic, its manifest or a file is damaged, someone else writes there,
     or Kafka has dropped what was not yet recorded. Nothing is changed then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it names dossiers
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -211,7 +218,8 @@ def opened(folder: Path, topic: str, found: topics.Topic, begins: dict[int, int]
                 partitions=found.partitions,
                 next=begins,
             )
-            _save(folder, manifest)
+            with _writing(folder):
+                _save(folder, manifest)
         _check_source(folder, manifest, topic, found)
         for partition, following in manifest.next.items():
             if following < begins[partition]:
@@ -219,15 +227,29 @@ def opened(folder: Path, topic: str, found: topics.Topic, begins: dict[int, int]
                 msg = f"Kafka has dropped {gone}, and {folder} does not have all of them"
                 raise Fatal(f"{msg}. Next: motcua record --to another folder, which begins at what is left")
         for file in manifest.files:
-            _settle(folder, file)
+            with _writing(folder):
+                _settle(folder, file)
             problem = _problem(folder, file, whole=False)
             if problem:
                 raise Fatal(
                     f"{problem}; nothing was written. Next: put it back from a copy, then record again"
                 )
-        shutil.rmtree(folder / _OPEN, ignore_errors=True)
-        (folder / _OPEN).mkdir()
+        with _writing(folder):
+            shutil.rmtree(folder / _OPEN, ignore_errors=True)
+            (folder / _OPEN).mkdir()
         yield Folder(folder, manifest)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the disk refuses is not Kafka's, and waiting does not mend it."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror or error}"
+        raise Fatal(
+            f"{msg}. Next: make room or take another folder; what is in the manifest is whole"
+        ) from error
 
 
 def load(folder: Path) -> Manifest | None:
@@ -499,7 +521,7 @@ def _settle(folder: Path, file: File) -> None:
     for name in (file.file, *([file.aside.file] if file.aside else ())):
         if not (folder / name).exists() and (folder / _OPEN / name).exists():
             (folder / _OPEN / name).rename(folder / name)
-    _sync(folder)
+            _sync(folder)
 
 
 def _sync(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The recorder on a real broker: each message in one closed file, whatever happens to it or comes late."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -369,6 +370,25 @@ def test_damage_is_told_with_what_to_do_and_nothing_is_overwritten(
     assert (stray.read_bytes(), manifest.read_bytes()) == (b"mine", text)
     stray.unlink()
     assert names(recorded(kafka, narrow, tmp_path)) == ["2026-01-05.parquet", "2026-01-06.parquet"]
+
+
+def test_a_disk_that_refuses_is_told_as_such_and_the_next_run_goes_on(
+    kafka: str, narrow: str, tmp_path: Path
+) -> None:
+    put(kafka, narrow, plain("H18.1", 1, 10), plain("H18.1", 2, DAY))
+    folder, taken = tmp_path / "logs", tmp_path / "taken"
+    taken.write_text("mine")
+    with pytest.raises(Fatal, match=r"taken cannot be written: .*Next: make room"):
+        recorded(kafka, narrow, taken)
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700)){KILLED}"
+    done = subprocess.run(
+        [sys.executable, "-c", limited, str(folder), kafka, narrow, str(NOW), "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"Fatal: .*logs cannot be written: .*File too large.*Next: make room", done.stderr)
+    assert names(recorded(kafka, narrow, folder)) == ["2026-01-05.parquet", "2026-01-06.parquet"]
 
 
 def test_two_recorders_do_not_write_to_one_folder(kafka: str, narrow: str, tmp_path: Path) -> None:
