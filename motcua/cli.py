@@ -229,6 +229,7 @@ from motcua import (  # noqa: E402  # they register their commands on `app`
     dead,  # noqa: F401
     intake,  # noqa: F401
     keeping,  # noqa: F401
+    recording,  # noqa: F401
     replaying,  # noqa: F401
     running,  # noqa: F401
     swapping,  # noqa: F401

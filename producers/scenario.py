@@ -3,7 +3,8 @@
 `october-2023` is two years' first nine months of 63 provinces, 22 ministries and 11,956 one-stop units, as
 the national portal would have received them; the pipeline, not this scenario, arrives at the figures that
 were published in October 2023. `steady` is a quiet morning, for a page to move by. `story` is a spring in six
-provinces in which something happens to each, for alert rules to be held against.
+provinces in which something happens to each, for alert rules to be held against. `npsp-2026` is the nine
+published months of four provinces, to the dossier, for histories to be replayed.
 
 Promises: the same name, seed, scale and register give the same calls, byte for byte; calls come in the order
 in which they were received; memory holds the plan (40 bytes a dossier) and what is under way, never the log.
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 from producers.scenario_dossiers import PROGRESS, UPDATE, Dossiers
 from producers.scenario_junk import WHOLE, Junk
+from producers.scenario_npsp import npsp
 from producers.scenario_plan import Plan, make_plan, unpacked
 from producers.scenario_records import DAY, clock_text
 from producers.scenario_steady import steady
@@ -25,10 +27,10 @@ from rates.declared import FULL_SERVICE, PROGRESS_SERVICE
 from rates.register import Register
 from rates.wire import LOCAL
 
-NAMES: Final = ("october-2023", "steady", "story")
+NAMES: Final = ("october-2023", "npsp-2026", "steady", "story")
 
-Entry: TypeAlias = tuple[str, dict[str, Any]]
-"""A log line: received_at as ISO 8601 with its offset, and the call."""
+Entry: TypeAlias = tuple[str, Any]
+"""A log line: received_at as ISO 8601 with its offset, and the call, as a dict or as JSON already written."""
 
 _Waiting: TypeAlias = tuple[int, str, int, int, Any]
 
@@ -50,6 +52,8 @@ def scenario(
         case "october-2023":
             plan = make_plan(random, scale, register)
             return _calls(random, plan, Dossiers(random, plan.sources, plan.bodies, register))
+        case "npsp-2026":
+            return npsp(random, scale, register)
         case "steady":
             begin = int(start.timestamp()) + LOCAL
             return (

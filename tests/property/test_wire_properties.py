@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from producers.calls import _as_it_is, _written_anew
 from rates.declared import Call, encode, kept
 from rates.wire import Decoded, Reason, Rejection, _loose, decode, strict
 from tests.property.worlds import UNITS, mutated, odd_calls, text_calls, written
@@ -124,3 +125,12 @@ def test_what_is_kept_of_a_damaged_call_that_still_is_json_reads_the_same(value:
 def test_keeping_twice_is_keeping_once(value: bytes) -> None:
     once = encode(kept(Raw(value)))
     assert encode(kept(Raw(once))) == once
+
+
+@given(text_calls | odd_calls)
+def test_a_call_that_is_sent_as_it_is_reads_like_one_that_is_written_anew(call: Any) -> None:
+    value = json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
+    if strict(value) and (sent := _as_it_is(value)) is not None:
+        (anew,) = _written_anew(value)
+        assert (sent.key, sent.records) == (anew.key, anew.records)
+        assert json.loads(sent.value) == json.loads(anew.value)

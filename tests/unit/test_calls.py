@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.calls import Message, split
+from producers.calls import Message, _as_it_is, _written_anew, split
 from rates.declared import encode, kept
 from rates.register import Register
 from rates.wire import MAX_RECORDS, decode
@@ -154,3 +154,38 @@ def test_what_is_not_json_or_nested_too_deeply_is_refused() -> None:
         split(b'{"service":')
     with pytest.raises(RecursionError):
         split(b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+@pytest.mark.parametrize("service", [FULL, "CapNhatTienDoHoSoMC"])
+def test_a_call_that_is_its_own_message_is_sent_as_it_is_and_reads_like_one_that_is_written_anew(
+    service: str,
+) -> None:
+    papers = [{"DuocSoHoa": "1"}, {"DuongDanTaiTepTin": None}]
+    records = [record(number=at, TaiLieuNop=papers, MaTTHC="Đ\\u0110") for at in range(MAX_RECORDS)]
+    value = {"data": records, "madonvi": "H18", "service": service, "isUpdating": "True"}
+    sent = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    assert split(b"\n" + sent) == [Message(b"H18.21", sent, MAX_RECORDS)]
+    (anew,) = _written_anew(sent)
+    assert (anew.key, anew.records, json.loads(anew.value)) == (b"H18.21", MAX_RECORDS, value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"session": "x"},
+        {"isUpdating": True},
+        {"service": "Other"},
+        {"data": []},
+        {"data": [record(ChuHoSo="x")]},
+        {"data": [record(TaiLieuNop=[{"TenTepDinhKem": "x"}])]},
+        {"data": [record(TaiLieuNop=["x"])]},
+        {"data": [record(), record("H18.211")]},
+        {"data": [record(), {}]},
+        {"data": [record("no-unit")]},
+        {"data": [record()] * (MAX_RECORDS + 1)},
+        {"data": [record(MaTTHC="a b")]},
+    ],
+)
+def test_every_other_call_is_written_anew(other: dict[str, Any]) -> None:
+    value = {"service": FULL, "madonvi": "H18", "data": [record()], **other}
+    assert _as_it_is(json.dumps(value, separators=(",", ":")).encode()) is None

@@ -279,13 +279,15 @@ def test_the_same_seed_gives_the_same_calls_in_any_process() -> None:
 
 
 def test_what_cannot_be_made_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match="choose one of october-2023, steady, story"):
+    with pytest.raises(ValueError, match="choose one of october-2023, npsp-2026, steady, story"):
         scenario("november", seed=1, scale=1.0, register=REGISTER)
     with pytest.raises(ValueError, match=r"take 0\.2 or more"):
         scenario(OCTOBER, seed=1, scale=0.1, register=REGISTER)
     with pytest.raises(ValueError, match="take the shipped register"):
+        scenario("npsp-2026", seed=1, scale=0.01, register=Register(REGISTER.units[:30]))
+    with pytest.raises(ValueError, match="take the shipped register"):
         scenario(OCTOBER, seed=1, scale=1.0, register=Register(REGISTER.units[:30]))
-    assert NAMES == (OCTOBER, "steady", "story")
+    assert NAMES == (OCTOBER, "npsp-2026", "steady", "story")
 
 
 def test_a_steady_morning_begins_when_it_is_told_to_and_is_all_understood() -> None:
