@@ -1,18 +1,22 @@
 """`motcua alerts`: which rules fire for whom, why, and what is silenced."""
 
 import getpass
+import tomllib
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from motcua import clock
 from motcua.access import limited
-from motcua.cli import Json, app, ask, console, day, reading, say, settings, show, table, wrong
-from rates.alerts import Level, Rule, rule
-from rates.sheets import EPOCH
-from rates.wire import BODY, UNIT
+from motcua.cli import Json, app, ask, console, day, days, reading, say, settings, show, table, wrong
+from rates.alerts import REQUIRED, RESULT, RULES, Level, Rule, RulesError, altered, rule
+from rates.sheets import EPOCH, day_number
+from rates.wire import BODY, DAY, LOCAL, UNIT, day_of
 
+SETTLING: Final = 21
+"""Days before the first evening of a backtest, so that what was going on by then is known."""
 STATES: Final = ("ok", "pending", "firing", "too_few", "stale")
 
 alerts = typer.Typer(
@@ -63,6 +67,137 @@ def list_(
     console().print(listed)
     for one in failed:
         say(f"{one['channel']} could not be told of {one['body']}, {one['tries']} times: {one['failing']}")
+
+
+@alerts.command()
+@reading
+def backtest(
+    first: Annotated[str, typer.Option("--from", metavar="YYYY-MM-DD", help="First evening.")] = "",
+    last: Annotated[str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last evening.")] = "",
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", metavar="FILE", help="TOML with other numbers: [R1] threshold = 0.6 …"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which alerts would have fired and ended, by what was known on each evening; two FILEs side by side."""
+    begin, end = days(first, last)
+    if not begin or not end:
+        raise wrong("name the evenings with --from and --to")
+    if len(rules or ()) > 2:
+        raise wrong("--rules takes two files at most, to be held against each other")
+    sets = [(path.name, _altered(path)) for path in rules or ()] or [("shipped", RULES)]
+    only = limited(settings())
+
+    async def question(database: Any) -> tuple[int, list[dict[str, Any]]]:
+        return await _backtested(database, begin, end, sets, only)
+
+    evenings, rows = ask(question)
+    if as_json:
+        names = [name for name, _ in sets]
+        show({"from": begin, "to": end, "rules": names, "evenings": evenings, "rows": rows})
+        return
+    _compared(rows, [name for name, _ in sets], evenings)
+
+
+def _altered(path: Path) -> tuple[Rule, ...]:
+    try:
+        with path.open("rb") as file:
+            return altered(tomllib.load(file))
+    except OSError as error:
+        raise wrong(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, RulesError, AttributeError) as error:
+        raise wrong(f"{path}: {error}. A rule is changed as in: [R1] threshold = 0.6") from None
+
+
+async def _backtested(
+    database: Any, first: str, last: str, sets: list[tuple[str, tuple[Rule, ...]]], only: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """On how many evenings something was known, and what would have been logged, as rows of `--json`."""
+    from rates.calendar import Calendar
+    from sinks import reference
+    from sinks.past import Course, Past
+    from streams.verdicts import Judge
+
+    calendar, register = Calendar.shipped(), await reference.load(database)
+    begin, end = (day_number(date.fromisoformat(text)) for text in (first, last))
+    # What was going on already on the first evening is no news of it.
+    settled = begin - SETTLING
+    tallies = {name for _, chosen in sets for one in chosen for name in (*one.tallies, *(one.parts or ()))}
+    past = Past(database, register, calendar, settled, end, {*tallies, RESULT, REQUIRED})
+    await past.load()
+    courses = [(name, Course(past, register), chosen) for name, chosen in sets]
+    judges = [
+        (course, Judge(course, calendar, lambda course=course: course.at, 0, chosen))  # type: ignore[misc]
+        for _, course, chosen in courses
+    ]
+    evenings = 0
+    for evening in sorted(past.days):
+        if not settled <= evening <= end:
+            continue
+        past.advance(evening)
+        evenings += evening >= begin
+        for course, judge in judges:
+            course.at = (evening + 1) * DAY - LOCAL - 1
+            await judge.judge()
+    found = [
+        {
+            "rules": name,
+            "rule": one.key.rule,
+            "level": one.key.level,
+            "subject": one.key.subject,
+            "body": one.body,
+            "at": clock.iso(at),
+            "before": one.before.status,
+            "state": one.after.status,
+            "severity": one.after.severity,
+            "value": one.reading.value,
+            "threshold": one.reading.threshold,
+            "numerator": one.reading.numerator,
+            "denominator": one.reading.denominator,
+            "reason_vi": one.reason_vi,
+            "reason_en": one.reason_en,
+        }
+        for name, course, _ in courses
+        for at, one in course.told
+        if day_of(at) >= begin and only in ("", one.body)
+    ]
+    found.sort(key=lambda row: (row["at"], row["rules"], row["rule"], row["level"], row["subject"]))
+    return evenings, found
+
+
+def _compared(rows: list[dict[str, Any]], names: list[str], evenings: int) -> None:
+    """What would have fired, and how the sets of rules differ in it."""
+    fired: dict[str, set[tuple[str, str]]] = {
+        name: {
+            (row["rule"], row["subject"]) for row in rows if row["rules"] == name and row["state"] == "firing"
+        }
+        for name in names
+    }
+    counted = table("rule", *names, caption=f"subjects with an alert that fired, on {evenings:,} evenings")
+    for one in RULES:
+        counts = [sum(rule_id == one.id for rule_id, _ in fired[name]) for name in names]
+        if any(counts):
+            counted.add_row(f"{one.id} {one.name_en}", *(f"{count:,}" for count in counts))
+    console().print(counted)
+    listed = table(
+        "at", *(("rules",) if len(names) > 1 else ()), "rule", "subject", "state", "severity", "reason_en"
+    )
+    for row in rows:
+        alone = len(names) > 1 and all((row["rule"], row["subject"]) in fired[name] for name in names)
+        if not alone:
+            # Of two sets of rules only what they do not have in common.
+            which = (row["rules"],) if len(names) > 1 else ()
+            listed.add_row(
+                row["at"],
+                *which,
+                row["rule"],
+                row["subject"],
+                row["state"],
+                row["severity"],
+                row["reason_en"],
+            )
+    console().print(listed)
 
 
 _LISTED: Final = ("rule", "state", "severity", "subject", "body", "since", "silenced_until", "reason_en")

@@ -17,6 +17,7 @@ R11 compares with published scores, of which none are stored.
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from rates.freshness import Office
@@ -611,6 +612,37 @@ ALL: Final[tuple[Rule, ...]] = (
 
 
 RULES: Final = ALL
+CHANGEABLE: Final = ("severity", "threshold", "recovery", "minimum", "hold", "recover")
+"""What may be set otherwise to see what would have fired."""
+
+
+class RulesError(ValueError):
+    """Changes of rules that cannot be made; says why, and what may be given."""
+
+
+def altered(changes: Mapping[str, Mapping[str, object]]) -> tuple[Rule, ...]:
+    """The rules with some of their numbers changed, by rule and name; `off = true` leaves a rule out."""
+    known = {one.id for one in RULES}
+    strange = sorted(set(changes) - known)
+    if strange:
+        msg = f"no rule {', '.join(strange)}; there are {', '.join(one.id for one in RULES)}"
+        raise RulesError(msg)
+    found = []
+    for one in RULES:
+        change = dict(changes.get(one.id, {}))
+        if change.pop("off", False) is True:
+            continue
+        strange = sorted(set(change) - set(CHANGEABLE))
+        if strange:
+            msg = (
+                f"{one.id} has no {', '.join(strange)} to be changed; there are {', '.join(CHANGEABLE)}, off"
+            )
+            raise RulesError(msg)
+        try:
+            found.append(msgspec.convert(msgspec.structs.asdict(one) | change, Rule))
+        except msgspec.ValidationError as error:
+            raise RulesError(f"{one.id}: {error}") from None
+    return tuple(found)
 
 
 def rule(identifier: str) -> Rule:

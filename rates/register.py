@@ -117,6 +117,9 @@ class Register:
         self._history: dict[str, list[Unit]] = {}
         for unit in sorted(self.units, key=lambda unit: unit.valid_from):
             self._history.setdefault(unit.code, []).append(unit)
+        ends = {unit.valid_to + 1 for unit in self.units}
+        self.turns = tuple(sorted({unit.valid_from for unit in self.units} | ends))
+        """The days on which some unit is another than the day before; no body changes on other days."""
         self._systems: dict[tuple[str, str], int] = {}
         self._required: dict[str, bool] = {}
         self._senders: dict[tuple[str, str], bool] = {}

@@ -26,9 +26,9 @@ _STAMP: Final = (
     "SELECT concat(toString(sum(sipHash64(table, name))), ' ', toString((SELECT count() FROM register_log))) "
     "FROM system.parts WHERE database = currentDatabase() AND table IN ('tallies', 'heard') AND active"
 )
-_NEAR: Final = 4
+NEAR: Final = 4
 """Days: what was learnt on Friday is still looked at on Monday."""
-_WEEK: Final = 7
+USUAL: Final = 7
 """Of fewer days nothing is usual."""
 ALL: Final = "*"
 """Matches every rule, or every subject."""
@@ -213,9 +213,9 @@ class Alerts:
         for code in ("toString(unit)", "body"):
             table = await self._database.arrow(
                 "SELECT code, arrayMap(one -> one.2, near) AS events, arrayMap(one -> one.3, near) AS old, "
-                f"if(length(before) < {_WEEK}, 0, toFloat64(arrayReduce('median', before))) AS usual FROM ("
+                f"if(length(before) < {USUAL}, 0, toFloat64(arrayReduce('median', before))) AS usual FROM ("
                 "SELECT code, arraySlice(arrayReverseSort(groupArrayIf((day, events, old), "
-                f"day > {{last:Date}} - {_NEAR})), 1, 2) AS near, "
+                f"day > {{last:Date}} - {NEAR})), 1, 2) AS near, "
                 "groupArrayIf(events, day < {last:Date}) AS before "
                 f"FROM (SELECT {code} AS code, day, sum(events) AS events, sum(old) AS old "
                 f"FROM arrivals(first = {{first:Date}}, until = {at + 1:d}) GROUP BY code, day) "

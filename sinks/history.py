@@ -49,7 +49,7 @@ def _kind() -> str:
     return f"multiIf({', '.join(f'{when}, {name!r}' for name, when in _KINDS)}, 'other')"
 
 
-def _changed(basis: str, columns: str, where: str) -> str:
+def changed(basis: str, columns: str, where: str) -> str:
     """SQL for what was added (`one.4` = 1) and taken away (-1) on a basis: (system, day, mask, sign)."""
     day = f"{basis}_day"
     return (
@@ -65,7 +65,7 @@ def views(body: str, named: dict[str, str]) -> Iterator[str]:
     sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
     cells = " UNION ALL ".join(
         f"SELECT unit, toUInt8({at}) AS basis, one.1 AS system, one.2 AS day, {sums} FROM ("
-        f"{_changed(basis, 'unit', 'learnt < toDateTime({known:UInt32})')}) "
+        f"{changed(basis, 'unit', 'learnt < toDateTime({known:UInt32})')}) "
         "WHERE one.2 > toDate(0) GROUP BY unit, system, day"
         for at, basis in enumerate(BASES)
     )
@@ -137,7 +137,7 @@ def restated(definition: Definition, form: Form) -> str:
         "SELECT formatDateTime(day, '%Y-%m') AS month, unit, day, kind, sum(above) AS above, "
         "sum(below) AS below FROM (SELECT unit, kind, learnt, one.2 AS day, "
         f"one.4 * bitTest(one.3, {above}) AS above, one.4 * bitTest(one.3, {below}) AS below FROM ("
-        f"{_changed(day, f'unit, learnt, {_kind()} AS kind', 'true')}) "
+        f"{changed(day, f'unit, learnt, {_kind()} AS kind', 'true')}) "
         "WHERE one.2 > toDate(0) AND one.2 BETWEEN {first:Date} AND {last:Date}) "
         "WHERE learnt >= toDateTime(addMonths(toStartOfMonth(day), 1), 'Asia/Ho_Chi_Minh') "
         "GROUP BY month, unit, day, kind"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rates import alerts
-from rates.alerts import ALL, REQUIRED, RESULT, RULES, Arrivals, Figures, Level, rule
+from rates.alerts import ALL, REQUIRED, RESULT, Arrivals, Figures, Level, rule
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import Office
