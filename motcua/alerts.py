@@ -180,26 +180,16 @@ def _compared(rows: list[dict[str, Any]], names: list[str], evenings: int) -> No
         if any(counts):
             counted.add_row(f"{one.id} {one.name_en}", *(f"{count:,}" for count in counts))
     console().print(counted)
-    listed = table(
-        "at", *(("rules",) if len(names) > 1 else ()), "rule", "subject", "state", "severity", "reason_en"
-    )
+    which = ("at", *(("rules",) if len(names) > 1 else ()), *_FIRED)
+    listed = table(*which)
     for row in rows:
-        alone = len(names) > 1 and all((row["rule"], row["subject"]) in fired[name] for name in names)
-        if not alone:
-            # Of two sets of rules only what they do not have in common.
-            which = (row["rules"],) if len(names) > 1 else ()
-            listed.add_row(
-                row["at"],
-                *which,
-                row["rule"],
-                row["subject"],
-                row["state"],
-                row["severity"],
-                row["reason_en"],
-            )
+        # Of two sets of rules only what they do not have in common.
+        if len(names) == 1 or not all((row["rule"], row["subject"]) in fired[name] for name in names):
+            listed.add_row(*(row[name] for name in which))
     console().print(listed)
 
 
+_FIRED: Final = ("rule", "subject", "state", "severity", "reason_en")
 _LISTED: Final = ("rule", "state", "severity", "subject", "body", "since", "silenced_until", "reason_en")
 
 

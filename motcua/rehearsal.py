@@ -7,6 +7,7 @@ rest; its worker ends with it; its lock (`infra.local.claim`) is free once both 
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,11 @@ _COUNTED: Final = ("messages", "events", "bad", "unsorted", "cut", "done", "tota
 def folder(live: Settings, name: str) -> Path:
     """Where a rehearsal's lock, its worker's log and its clock are."""
     return live.data_dir.absolute() / "rehearsals" / name
+
+
+def place_of(live: Settings) -> str:
+    """Where a process of these settings runs: only there can its lock be seen."""
+    return f"{socket.gethostname()}:{live.data_dir.absolute()}"
 
 
 def clock_of(found: Settings) -> Path:
@@ -106,7 +112,7 @@ class Playing:
         claim.remove(self._folder)  # what one that was killed said of its processes
         if self._record.speed and not clock_of(self._found).exists():
             clock.drill(clock_of(self._found), clock.millis())
-        await self._save(state="running", error="")
+        await self._save(state="running", error="", place=place_of(self._live))
         try:
             state = await self._run()
         except (Retry, Fatal) as failure:

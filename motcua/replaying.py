@@ -23,7 +23,7 @@ from infra.local.trouble import WrongUse
 from motcua import clock
 from motcua.access import unlimited
 from motcua.cli import Json, app, console, given, instant, say, settings, show, table, wrong
-from motcua.rehearsal import TICK, Playing, folder, held, lag, step_back
+from motcua.rehearsal import TICK, Playing, folder, held, lag, place_of, step_back
 from motcua.settings import Settings, rehearsed
 from rates.failures import Fatal, Retry
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LOGS: Final = (".ndjson", ".jsonl", ".gz", ".zst", ".parquet")
 """What counts as an event log in a folder."""
+_ELSEWHERE_SECONDS: Final = 20.0
+"""How long one that runs in another place may be silent before it is taken for dead."""
 _MEMBER_SECONDS: Final = 8.0
 """How long a worker that was just killed counts as alive."""
 _OBEY_SECONDS: Final = 90.0
@@ -221,6 +223,9 @@ async def _play(live: Settings, found: Settings, start: _Start | None) -> "tuple
                 if there.state == "done":
                     msg = f"rehearsal {found.on} is done. Next: motcua rates --on {found.on}"
                     raise WrongUse(msg)
+                if there.state == "running" and there.place != place_of(live):
+                    msg = f"rehearsal {found.on} runs at {there.place}. Next: motcua replay pause {found.on}"
+                    raise WrongUse(msg)
                 begun = there
             else:
                 if there is not None:
@@ -304,7 +309,7 @@ async def _row(live: Settings, one: "Rehearsal") -> dict[str, Any]:
 
     found = rehearsed(live, one.name)
     state, error = one.state, one.error
-    if state == "running" and claim.supervisor(folder(live, one.name)) is None:
+    if state == "running" and one.place == place_of(live) and not claim.supervisor(folder(live, one.name)):
         state, error = "failed", f"its process is gone. Next: motcua replay resume {one.name}"
     behind: int | None = None
     with suppress(Retry, Fatal):
@@ -363,17 +368,16 @@ async def _told(live: Settings, name: str, wanted: "Order") -> None:
         stored = await rehearsals.find(database, name)
         if stored is None or stored.rehearsal.state == "dropped":
             raise _none(name)
-        place = folder(live, name)
-        if claim.supervisor(place) is not None:
-            await rehearsals.order(database, name, wanted, clock.now())
-            try:
-                async with asyncio.timeout(_OBEY_SECONDS):
-                    while claim.supervisor(place) is not None:  # noqa: ASYNC110  # another process
-                        await asyncio.sleep(TICK)
-            except TimeoutError:
-                msg = f"rehearsal {name} has not ended in {_OBEY_SECONDS:.0f} s"
-                raise Retry("rehearsal", f"{msg}. Next: motcua replay status {name}") from None
-            stored = await rehearsals.find(database, name) or stored
+        here = stored.rehearsal.place == place_of(live)
+        await rehearsals.order(database, name, wanted, clock.now())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_OBEY_SECONDS if here else _ELSEWHERE_SECONDS):
+                while claim.supervisor(folder(live, name)) is not None or (
+                    not here and stored.rehearsal.state == "running"
+                ):
+                    await asyncio.sleep(TICK)
+                    stored = await rehearsals.find(database, name) or stored
+        stored = await rehearsals.find(database, name) or stored
         with held(live, name):
             state = stored.rehearsal.state
             if state == "done" or state == final:

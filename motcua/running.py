@@ -67,7 +67,10 @@ def status(as_json: Json = False) -> None:
     listed = table("part", "pid", "address", "state")
     for part in parts:
         listed.add_row(part.name, str(part.pid or "–"), part.address or "–", part.state)
-    console().print(listed if parts else "no stack runs here. Next: motcua up")
+    nothing = (
+        f"nothing of rehearsal {found.on} runs here" if found.on else "no stack runs here. Next: motcua up"
+    )
+    console().print(listed if parts else nothing)
 
 
 @app.command()

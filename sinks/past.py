@@ -114,7 +114,8 @@ class Past:
         """Sums of days, by tally and row of (unit, system)."""
         begin, end = max(first - self._base, 0), max(last - self._base + 1, 0)
         which = [self._names.index(name) for name in tallies]
-        return self._sums[which, :, begin:end].sum(axis=2, dtype=np.int64)
+        sums: Ints = self._sums[which, :, begin:end].sum(axis=2, dtype=np.int64)
+        return sums
 
     def counted(self, first: int, last: int, tallies: Collection[str]) -> list[Counted]:
         """As `sinks.alerts.Alerts.counted`, of that evening."""
@@ -237,13 +238,13 @@ class Course:
     async def offices(self, register: Register, through: Pipe) -> Mapping[str, Office]:
         return self._past.offices(register, through)
 
-    async def arrived(self, at: int) -> Arrived:
+    async def arrived(self, at: int) -> Arrived:  # noqa: ARG002  # that evening is the present one
         return self._past.arrived()
 
     async def states(self) -> Mapping[Key, Held]:
         return {key: held for key, held in self._held.items() if held.state.status != "ok"}
 
-    async def save(self, rulings: Sequence[Ruling], at: int, *, fresh: bool) -> None:
+    async def save(self, rulings: Sequence[Ruling], at: int, *, fresh: bool) -> None:  # noqa: ARG002
         self._evaluated = at
         for one in rulings:
             self._held[one.key] = Held(one.after, one.reading.numerator, one.reading.denominator, at)

@@ -25,7 +25,7 @@ class File(Struct, frozen=True):
 
 
 class Rehearsal(Struct, frozen=True, kw_only=True):
-    """A rehearsal. Times in seconds since 1970 UTC.
+    """A rehearsal. Times in seconds since 1970 UTC. `place`: the machine and data directory it runs in.
 
     It replays `files`, or (`from_topic`) the live topic: by partition from the offset in `begins`, the first
     one received at `since` or later, up to but not including `ends`; `offsets` is the next one to send.
@@ -43,6 +43,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     database: str
     topic: str
     started_at: int
+    place: str = ""
     topic_id: str = ""
     generation: int = 0
     from_topic: bool = False

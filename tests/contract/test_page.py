@@ -481,3 +481,16 @@ async def test_programs_get_the_state_with_each_answer(board: Board) -> None:
             "complete_to": "2023-10-01T09:30:00+07:00",
             "delay_ms": 320,
         }
+
+
+@pytest.mark.parametrize(("lang", "words"), [("vi", "Số liệu diễn tập"), ("en", "Rehearsed figures of")])
+@pytest.mark.parametrize("path", ["/", UNIT, "/pipeline", "/nowhere"])
+async def test_rehearsed_figures_are_told_as_such_in_both_languages(
+    board: Board, path: str, lang: str, words: str
+) -> None:
+    async with served(board, rehearsed="re_1") as client:
+        for part in ("", "&part=live"):
+            answer = await read(client, f"{path}?lang={lang}{part}")
+            assert f"{words} re_1 ." in answer.text
+    async with served(board) as client:
+        assert words not in (await read(client, f"{path}?lang={lang}")).text

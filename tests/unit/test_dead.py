@@ -9,8 +9,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from motcua.cli import app
-from motcua.dead import _instant, _plain
+from motcua.cli import app, instant
+from motcua.dead import _plain
 from motcua.running import durable
 from producers.calls import split
 from producers.replay import _alone, _record
@@ -152,9 +152,15 @@ def test_an_option_that_means_nothing_is_wrong_use(command: str, options: tuple[
 
 
 def test_since_is_a_local_day_or_an_instant() -> None:
-    assert _instant("") == 0
-    assert _instant("2023-10-06") == _instant("2023-10-06T00:00:00+07:00") == 1_696_525_200
-    assert _instant("2023-10-06T01:00") == _instant("2023-10-05T18:00:00+00:00") == 1_696_528_800
+    assert instant("", "--since") == 0
+    assert (
+        instant("2023-10-06", "--since") == instant("2023-10-06T00:00:00+07:00", "--since") == 1_696_525_200
+    )
+    assert (
+        instant("2023-10-06T01:00", "--since")
+        == instant("2023-10-05T18:00:00+00:00", "--since")
+        == 1_696_528_800
+    )
 
 
 def test_what_anybody_sent_cannot_steer_a_terminal() -> None:
