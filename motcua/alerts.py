@@ -90,7 +90,7 @@ def backtest(
     only = limited(settings())
 
     async def question(database: Any) -> tuple[int, list[dict[str, Any]]]:
-        return await _backtested(database, begin, end, sets, only)
+        return await backtested(database, begin, end, sets, only)
 
     evenings, rows = ask(question)
     if as_json:
@@ -110,7 +110,7 @@ def _altered(path: Path) -> tuple[Rule, ...]:
         raise wrong(f"{path}: {error}. A rule is changed as in: [R1] threshold = 0.6") from None
 
 
-async def _backtested(
+async def backtested(
     database: Any, first: str, last: str, sets: list[tuple[str, tuple[Rule, ...]]], only: str
 ) -> tuple[int, list[dict[str, Any]]]:
     """On how many evenings something was known, and what would have been logged, as rows of `--json`."""
@@ -126,7 +126,7 @@ async def _backtested(
     tallies = {name for _, chosen in sets for one in chosen for name in (*one.tallies, *(one.parts or ()))}
     past = Past(database, register, calendar, settled, end, {*tallies, RESULT, REQUIRED})
     await past.load()
-    courses = [(name, Course(past, register), chosen) for name, chosen in sets]
+    courses = [(name, Course(past), chosen) for name, chosen in sets]
     judges = [
         (course, Judge(course, calendar, lambda course=course: course.at, 0, chosen))  # type: ignore[misc]
         for _, course, chosen in courses

@@ -13,7 +13,7 @@ reference/README.md for the rest.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -138,6 +138,11 @@ class Register:
         """
         own = (directory / "targets.csv").is_file()
         return _read(directory, targets=directory if own else shipped())
+
+    def limited_to(self, codes: Collection[str]) -> "Register":
+        """This register with the units of these codes alone."""
+        units = [unit for unit in self.units if unit.code in codes]
+        return Register(units, self.procedures.values(), self.sectors.values(), self.targets)
 
     def system(self, procedure: str, sector: str) -> int:
         """The system, an index of `SYSTEMS`: of the procedure, else of the sector, else other."""

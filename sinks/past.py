@@ -18,7 +18,7 @@ from rates.freshness import WINDOW as RHYTHM
 from rates.freshness import Activity, Office, Pipe, office
 from rates.register import Register
 from rates.tallies import BASES, BIT, SYSTEMS
-from rates.verdicts import Arrived, Counted, Counts, Held, Key, Ruling
+from rates.verdicts import BODIES, Arrived, Counted, Counts, Held, Key, Ruling
 from rates.wire import DAY, LOCAL, day_of
 from sinks.alerts import NEAR, USUAL
 from sinks.client import Database
@@ -29,7 +29,7 @@ Ints: TypeAlias = NDArray[np.int64]
 
 
 class Past:
-    """What was known, evening by evening. Days since 1970; call `load`, then `advance` to each day in order."""
+    """What was known, evening by evening. Days since 1970; call `load`, then `advance` to each in order."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Past:
         tallies: Collection[str],
     ) -> None:
         self._database = database
-        self._register = register
+        self._register = self.heard_of = register
         self._calendar = calendar
         self._first = first
         self._last = last
@@ -52,9 +52,23 @@ class Past:
         """On which anything was learnt at all: on others nothing is known to be complete."""
 
     async def load(self) -> None:
-        """Read what there is to know. Raises Retry and Fatal."""
+        """Read what there is to know. Raises Retry and Fatal.
+
+        `heard_of` then is the register without the units that were never heard of: of them no rule says
+        anything, and they are no peers of anybody.
+        """
         await self._load_heard()
         await self._load_changes()
+        wanted = {*self._spans, *(row.code for row in self._register.units if row.level in BODIES)}
+        ahead = [*wanted]
+        above: dict[str, set[str]] = {}
+        for row in self._register.units:
+            above.setdefault(row.code, set()).update(other for other in (row.parent, row.successor) if other)
+        while ahead:
+            new = above.get(ahead.pop(), set()) - wanted
+            wanted |= new
+            ahead += new
+        self.heard_of = self._register.limited_to(wanted)
 
     async def _load_heard(self) -> None:
         end = (self._last + 1) * DAY - LOCAL
@@ -212,9 +226,8 @@ def _arrivals(told: Mapping[str, Mapping[int, tuple[int, int]]], today: int) -> 
 class Course:
     """The course that alerts would have taken under one set of rules: a store of verdicts over a `Past`."""
 
-    def __init__(self, past: Past, register: Register) -> None:
+    def __init__(self, past: Past) -> None:
         self._past = past
-        self._register = register
         self._held: dict[Key, Held] = {}
         self._evaluated = 0
         self.at = 0
@@ -225,7 +238,7 @@ class Course:
         return Moment(self.at, 1, 1, 0, self._evaluated, fresh=True, stamp=str(self.at))
 
     async def register(self) -> Register:
-        return self._register
+        return self._past.heard_of
 
     async def counted(self, first: int, last: int, tallies: Collection[str]) -> Sequence[Counted]:
         return self._past.counted(first, last, tallies)

@@ -2,17 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from dashboards.panels import ALERT_HISTORY, DISTRIBUTION, UNITS
+from motcua.alerts import backtested
 from producers import scenario_story
+from rates.alerts import RULES, altered
 from rates.register import Register
-from rates.sheets import day_number
+from rates.sheets import EPOCH, day_number
 from rates.wire import DAY, LOCAL
 from sinks.client import Database, connect
-from tests.support.story import TET, play
+from tests.support.story import TET, evenings, play
 
 REGISTER = Register.shipped()
 
@@ -63,8 +65,43 @@ async def test_each_alert_of_the_story_fires_once_for_the_right_one_and_nothing_
     assert all(turned[day] == 0 for day in TET[1:])
     assert turned[scenario_story.STALE[0] // DAY] is None
 
+    await _a_backtest_tells_the_same(database)
     await _history_is_told_from_the_period_on(database, low, games)
     await _units_are_counted_in_the_band_of_their_rate(database)
+
+
+async def _a_backtest_tells_the_same(database: Database) -> None:
+    """Live was judged some evenings, the backtest judges all: the same alerts, and never later."""
+    first, last = (EPOCH + timedelta(days=day) for day in (evenings()[0], scenario_story.PLAYED[-1]))
+    lenient = altered({"R7": {"threshold": 1.0, "recovery": 1.0}, "R3": {"off": True}})
+    sets = [("shipped", RULES), ("lenient", lenient)]
+    judged, rows = await backtested(database, str(first), str(last), sets, "")
+    assert judged > 50
+    live = await database.rows(
+        "SELECT rule, subject, state, toUInt32(min(complete_to)) AS at FROM alert_history GROUP BY ALL"
+    )
+    fired = {(row["rule"], row["subject"]): row["at"] for row in live if row["state"] == "firing"}
+    ended = {(row["rule"], row["subject"]) for row in live if row["state"] == "ok"}
+    told: dict[str, dict[tuple[str, str], list[str]]] = {"shipped": {}, "lenient": {}}
+    for row in rows:
+        key = row["rule"], row["subject"]
+        told[row["rules"]].setdefault(key, []).append(row["state"])
+        assert row["reason_vi"]
+        if (
+            row["rules"] == "shipped"
+            and told["shipped"][key].count("firing") == 1
+            and row["state"] == "firing"
+        ):
+            assert datetime.fromisoformat(row["at"]).timestamp() < fired[key] + DAY
+    course = {key: states for key, states in told["shipped"].items() if "firing" in states}
+    assert set(course) == set(fired)
+    assert {key for key, states in course.items() if states[-1] == "ok"} == ended & set(fired)
+    fewer = {key for key, states in told["lenient"].items() if "firing" in states}
+    assert fewer == {key for key in course if key[0] not in ("R3", "R7")}
+    assert await backtested(database, str(first), str(last), sets[:1], "H02") == (
+        judged,
+        [row for row in rows if row["rules"] == "shipped" and row["body"] == "H02"],
+    )
 
 
 async def _history_is_told_from_the_period_on(database: Database, low: str, games: str) -> None:

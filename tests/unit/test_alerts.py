@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from rates import alerts
-from rates.alerts import ALL, REQUIRED, RESULT, Arrivals, Figures, Level, rule
+from rates.alerts import (
+    ALL,
+    REQUIRED,
+    RESULT,
+    Arrivals,
+    Figures,
+    Level,
+    RulesError,
+    altered,
+    rule,
+)
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import Office
@@ -256,3 +266,28 @@ def test_the_handbook_says_what_to_do_for_every_rule() -> None:
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
     assert {line.removeprefix("### ") for line in page.splitlines() if line.startswith("### R")} == set(BY_ID)
     assert all(one.anchor == f"docs/operations.md#{one.id.lower()}" for one in ALL)
+
+
+def test_numbers_of_rules_can_be_set_otherwise_and_nothing_else() -> None:
+    changed = {one.id: one for one in altered({"R1": {"threshold": 0.7, "hold": 5}, "R3": {"off": True}})}
+    assert (changed["R1"].threshold, changed["R1"].hold) == (0.7, 5)
+    assert changed["R1"].read is BY_ID["R1"].read
+    assert set(BY_ID) - set(changed) == {"R3"}
+    assert changed["R2"] == BY_ID["R2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"R11": {"threshold": 1}}, "no rule R11; there are R1"),
+        ({"R1": {"text_en": "x"}}, "R1 has no text_en to be changed; there are severity"),
+        ({"R1": {"threshold": "high"}}, "R1: Expected `float`"),
+        ({"R1": {"severity": "dreadful"}}, "R1: Invalid enum value"),
+        ({"R1": {"hold": 1.5}}, "R1: Expected `int`"),
+    ],
+)
+def test_changes_that_make_no_rule_are_refused_with_what_may_be_given(
+    changes: dict[str, dict[str, object]], why: str
+) -> None:
+    with pytest.raises(RulesError, match=why):
+        altered(changes)
