@@ -38,6 +38,8 @@ from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
 from streams.index import Index
 
 Bools: TypeAlias = NDArray[np.bool_]
+Records: TypeAlias = NDArray[np.void]
+"""Dossiers, a row each."""
 
 _STATE: Final[dict[str, Any]] = (
     dict.fromkeys(Dossier.__struct_fields__[:-2], np.uint32)
@@ -86,12 +88,12 @@ class Changes(NamedTuple):
 class _Changed(NamedTuple):
     """What accepted events did, by column: one row an event.
 
-    `places`: where the dossier stands; `last`: whether it is the piece's last of its dossier; `moved`:
+    `of`: which of the piece's dossiers it is; `last`: whether it is the piece's last of its dossier; `moved`:
     whether a progress row of the piece stands on its clock by then; `after`: its state, masks by their names;
     `was`: what counted before.
     """
 
-    places: Ints
+    of: Ints
     last: Bools
     moved: Bools
     after: dict[str, NDArray[Any]]
@@ -122,7 +124,7 @@ class Ledger:
         self._cohort = _Rows(
             unit=object, month=np.uint32, partition=np.uint16, used=np.int64, weight=np.int64
         )
-        self._dossier = _Rows(**_STATE, key=np.int64, pair=np.int32)
+        self._dossier = _Records(key=np.int64, pair=np.int32, **_STATE)
         self._tally = _Rows(key=np.int64, counts=(np.uint16, len(TALLIES)))
         self._turn = 0
         self.held = 0
@@ -165,7 +167,7 @@ class Ledger:
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
         self._weigh(cohort, 1)
-        self._count(self._counted(place), 1)
+        self._count(self._counted(self._dossier.rows(place)), 1)
         return len(place)
 
     def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
@@ -185,48 +187,51 @@ class Ledger:
         begins = np.flatnonzero(np.diff(place, prepend=-1))
         group = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
         owner = place[begins]
-        state = self._dossier
-        applied = new.version <= state["version"][place]
+        held = self._dossier.rows(owner)
+        keys = held["key"][group]
+        applied = new.version <= held["version"][group]
 
         # The record clock: a later stage stands at equal time, within a stage the later arrival.
         clock = np.where(new.full & ~applied, new.time * 8 + _STAGE[new.status], -1)
-        known = state["record_time"][owner].astype(np.int64) * 8 + _STAGE[state["record_status"][owner]]
-        record = _accepted(clock, begins, group, np.where(state["record_status"][owner] > 0, known, -1), 0)
+        known = held["record_time"].astype(np.int64) * 8 + _STAGE[held["record_status"]]
+        record = _accepted(clock, begins, group, np.where(held["record_status"] > 0, known, -1), 0)
         # The progress clock: the higher code stands at equal time, a copy changes nothing.
         clock = np.where(new.full | applied, -1, new.time * 16 + new.status)
-        known = state["progress_time"][owner].astype(np.int64) * 16 + state["progress_status"][owner]
+        known = held["progress_time"].astype(np.int64) * 16 + held["progress_status"]
         row = _accepted(clock, begins, group, known, 1)
 
-        changes = self._changes(new, record, row, begins, group, place, pair, system)
-        changing, moved = changes.places[changes.last], changes.places[changes.last & changes.moved]
-        before, before_moved = self._counted(changing), self._named(moved)
+        changes = self._changes(new, record, row, begins, group, held, pair, system)
+        changed = changes.of[changes.last]
+        was, now = held[changed], held[changed]
         for name in self._state:
-            state[name][changing] = changes.after[name][changes.last]
-        after = self._counted(changing)
+            now[name] = changes.after[name][changes.last]
+        self._dossier.put(owner[changed], now)
+        before, after = self._counted(was), self._counted(now)
+        moved = changes.moved[changes.last]
 
         # Every day that a record names is written, even one that lost or was applied before; and where a
         # progress row may have moved a dossier, there or back, the days of its record.
         named = [
-            self._own(place, system, [day * new.full for day in days], applied),
-            before_moved,
-            self._named(moved),
+            self._own(keys, system, [day * new.full for day in days], applied),
+            self._named(was[moved]),
+            self._named(now[moved]),
             before >> _MASKS,
             after >> _MASKS,
         ]
         touched = self._cells(np.unique(np.concatenate(named)))
         self._count(before, -1)
         self._count(after, 1)
-        cohorts = np.unique(_cohort(state["key"][owner]))
+        cohorts = np.unique(_cohort(held["key"]))
         self._cohort["used"][cohorts] = self._turn
-        self._cohort["partition"][_cohort(state["key"][place])] = new.partition
+        self._cohort["partition"][_cohort(keys)] = new.partition
         if applied.any():
             # Its dossier is stored, but a crash may have left any of its cohort's tallies behind.
-            touched = np.union1d(touched, self._whole(_cohort(state["key"][place[applied]])))
+            touched = np.union1d(touched, self._whole(_cohort(keys[applied])))
         latest = np.zeros(max(flushed) + 1, np.uint64)
         latest[list(flushed)] = list(flushed.values())
         accepted = record | row
         return Changes(
-            *self._rows(changes),
+            *self._rows(held["key"], changes),
             self._tally_rows(
                 touched, latest[self._cohort["partition"][self._tally["key"][touched] >> _CELL]]
             ),
@@ -247,7 +252,8 @@ class Ledger:
         known, for the history of those that count in another way than before; of the others there is none.
         """
         places = np.flatnonzero(self._dossier["key"][: self._dossier.top])
-        after = {name: self._dossier[name][places] for name in self._state}
+        rows = self._dossier.rows(places)
+        after = {name: rows[name].copy() for name in self._state}
         was = {name: after[name] for name in ("mask", "system", *TIMES)}
         known = after["record_status"] > 0
         required = np.where(known, self._pairs.required[after["pair"]], 0)
@@ -258,21 +264,21 @@ class Ledger:
         latest = np.maximum(after["record_time"], after["progress_time"]).astype(np.int64)
         delay = np.where(told > 0, sync + week, _delay_of(latest, after["learnt"].astype(np.int64)))
         after["mask"] = self._mask(after, status, delay, due).astype(np.uint32)
-        before = self._counted(places)
+        self._count(self._counted(rows), -1)
         for name in ("facts", "system", "mask"):
-            self._dossier[name][places] = after[name]
-        self._count(before, -1)
-        self._count(self._counted(places), 1)
+            rows[name] = after[name]
+        self._dossier.put(places, rows)
+        self._count(self._counted(rows), 1)
         moved = np.flatnonzero(
             (self._masks.values[after["mask"]] != mask) | (after["system"] != was["system"])
         )
-        every = _Changed(places, np.ones(len(places), bool), known, after, status, was)
-        history, dossiers = self._rows(every)
+        every = _Changed(np.arange(len(places)), np.ones(len(places), bool), known, after, status, was)
+        history, dossiers = self._rows(rows["key"], every)
         columns = {name: _taken(column, moved) for name, column in history.columns.items()}
         columns["learnt"] = np.maximum(columns["learnt"], learnt).astype(np.uint32)
         cohorts = np.array(list(self._cohorts.values()), np.int64)
         newest = np.zeros(self._cohort.top, np.uint64)
-        np.maximum.at(newest, _cohort(self._dossier["key"][places]), after["version"])
+        np.maximum.at(newest, _cohort(rows["key"]), after["version"])
         cells = np.flatnonzero(self._tally["key"][: self._tally.top])
         return Changes(
             ByColumn(columns, change_row),
@@ -374,20 +380,21 @@ class Ledger:
         row: Bools,
         begins: Ints,
         group: Ints,
-        place: Ints,
+        held: Records,
         pair: Ints,
         system: Ints,
     ) -> "_Changed":
         """The state of its dossier after each event that is accepted, as `rates.dossier` says it.
 
-        `record` and `row`: which are, on either clock. Events of a dossier stand together, in their order.
+        `record` and `row`: which are, on either clock. Events of a dossier stand together, in their order;
+        `group` says of which row of `held`.
         """
         at = np.flatnonzero(record | row)
-        places = place[at]
-        group, first = group[at], begins[group[at]]
-        fresh = np.diff(group, prepend=-1) > 0
-        last = np.diff(group, append=len(begins)) > 0
-        stored = {name: self._dossier[name][places] for name in self._state}
+        of = group[at]
+        first = begins[of]
+        fresh = np.diff(of, prepend=-1) > 0
+        last = np.diff(of, append=len(begins)) > 0
+        stored = {name: held[name][of] for name in self._state}
         after = dict(stored)
         record_at, row_at = _latest(record, at, first), _latest(row, at, first)
 
@@ -407,7 +414,7 @@ class Ledger:
         after["version"] = new.version[at]
         learnt = new.learnt[at]
         known = np.where(fresh, np.maximum(learnt, stored["learnt"]), learnt)
-        after["learnt"] = (np.maximum.accumulate(group << 32 | known) & (1 << 32) - 1).astype(np.uint32)
+        after["learnt"] = (np.maximum.accumulate(of << 32 | known) & (1 << 32) - 1).astype(np.uint32)
 
         def before(name: str) -> NDArray[Any]:
             """As it stood before each event."""
@@ -433,7 +440,7 @@ class Ledger:
         delay = _delay_of(new.time[at], learnt) * ~again
         after["mask"] = self._mask(after, status, delay, after_due.astype(np.int64))
         was = {name: before(name) for name in ("mask", "system", *TIMES)}
-        return _Changed(places, last, row_at >= 0, after, status, was)
+        return _Changed(of, last, row_at >= 0, after, status, was)
 
     def _mask(self, rows: Mapping[str, NDArray[Any]], status: Ints, delay: Ints, after_due: Ints) -> Ints:
         """The masks of dossiers, by how late what they came to was learnt."""
@@ -443,27 +450,20 @@ class Ledger:
         mask: Ints = self._masks.table[status, rows["facts"], timely, delay, after_due, undated]
         return np.where(rows["received"] > 0, mask, 0)
 
-    def _counted(self, places: Ints) -> Ints:
+    def _counted(self, rows: Records) -> Ints:
         """The cells on which these dossiers count, each with the name of its mask."""
-        state = self._dossier
-        name = state["mask"][places].astype(np.int64)
-        days = self._days({name: state[name][places] for name in ("mask", *TIMES)})
-        return _cells(_cohort(state["key"][places]), state["system"][places], days, name)
+        return _cells(_cohort(rows["key"]), rows["system"], self._days(rows), rows["mask"].astype(np.int64))
 
-    def _days(self, rows: Mapping[str, NDArray[Any]]) -> list[Ints]:
+    def _days(self, rows: "Mapping[str, NDArray[Any]] | Records") -> list[Ints]:
         """The day on which these dossiers count on each basis; 0 where they do not."""
         mask = self._masks.values[rows["mask"]]
         received = (mask & _IS_RECEIVED) > 0
         counts = (received, received & ((mask & _IS_DONE) > 0), received)
         return [_day(rows[time]) * on for time, on in zip(TIMES, counts, strict=True)]
 
-    def _record_days(self, places: Ints) -> list[Ints]:
-        """The days that these dossiers' records name, one for each basis; 0 where there is none."""
-        return [_day(self._dossier[time][places]) for time in TIMES]
-
-    def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:  # noqa: ARG002
+    def _own(self, keys: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:  # noqa: ARG002
         """The cells of every day that events name, whatever became of them."""
-        return _cells(_cohort(self._dossier["key"][places]), system, days)
+        return _cells(_cohort(keys), system, days)
 
     def _whole(self, cohorts: Ints) -> Ints:
         """Where all cells of these cohorts stand."""
@@ -471,11 +471,10 @@ class Ledger:
         among[cohorts] = True
         return np.flatnonzero(among[self._tally["key"][: self._tally.top] >> _CELL])
 
-    def _named(self, places: Ints) -> Ints:
+    def _named(self, rows: Records) -> Ints:
         """The cells of every day that these dossiers' records name."""
-        state = self._dossier
-        known = places[state["record_status"][places] > 0]
-        return _cells(_cohort(state["key"][known]), state["system"][known], self._record_days(known))
+        known = rows[rows["record_status"] > 0]
+        return _cells(_cohort(known["key"]), known["system"], [_day(known[time]) for time in TIMES])
 
     def _cells(self, keys: Ints) -> Ints:
         """Where these cells stand; one that is new gets its place, with zeros."""
@@ -520,14 +519,14 @@ class Ledger:
     def _touched(self, cohorts: Ints) -> dict[CohortKey, int]:
         return dict(zip(self._keys(cohorts), self._cohort["partition"][cohorts].tolist(), strict=True))
 
-    def _rows(self, changes: "_Changed") -> tuple[ByColumn[ChangeRow], ByColumn[DossierRow]]:
-        """Every change, and of each dossier where the last one left it."""
+    def _rows(self, keys: Ints, changes: "_Changed") -> tuple[ByColumn[ChangeRow], ByColumn[DossierRow]]:
+        """Every change, and of each dossier where the last one left it. `keys` of the piece's dossiers."""
         columns: dict[str, Any] = {name: changes.after[name] for name in _STATE}
         columns |= {f"{basis}_day": on for basis, on in zip(BASES, self._days(columns), strict=True)}
         columns |= self._pairs.texts(changes.after["pair"])
         columns["status"] = changes.status
         columns["mask"] = self._masks.values[columns["mask"]]
-        keys = self._dossier["key"][changes.places]
+        keys = keys[changes.of]
         cohort = _cohort(keys)
         columns |= self._of_cohorts(cohort)
         columns["number"] = self._numbers(keys, cohort)
@@ -689,15 +688,18 @@ class _Rows:
         again, left = again[:number], again[number:]
         self._free = [left] if len(left) else []
         end = self.top + number - len(again)
+        self._grow(end)
+        places = np.concatenate((again.astype(np.int64), np.arange(self.top, end)))
+        self.top = end
+        return places
+
+    def _grow(self, end: int) -> None:
         room = len(next(iter(self._columns.values())))
         if end > room:
             room = max(end, room + room // 4)
             for column in self._columns.values():
                 # In its place: the system moves no memory for it, and never both are held.
                 column.resize((room, *column.shape[1:]), refcheck=False)
-        places = np.concatenate((again.astype(np.int64), np.arange(self.top, end)))
-        self.top = end
-        return places
 
     def give_back(self, places: Ints) -> None:
         for column in self._columns.values():
@@ -707,6 +709,36 @@ class _Rows:
     def widen(self, name: str, kind: type[np.unsignedinteger[Any]]) -> None:
         """Let a column hold larger numbers."""
         self._columns[name] = self._columns[name].astype(kind)
+
+
+class _Records(_Rows):
+    """Rows whose columns lie together: whoever needs one of a row needs them all, and memory is far away."""
+
+    def __init__(self, **types: Any) -> None:
+        super().__init__()
+        # The widest first, so that nothing lies between them.
+        fields = sorted(types.items(), key=lambda field: -np.dtype(field[1]).itemsize)
+        self._table: Records = np.zeros(1024, np.dtype(fields, align=True))
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        column: NDArray[Any] = self._table[name]
+        return column
+
+    def rows(self, places: Ints) -> Records:
+        """A copy of these rows."""
+        return self._table[places]
+
+    def put(self, places: Ints, rows: Records) -> None:
+        self._table[places] = rows
+
+    def _grow(self, end: int) -> None:
+        room = len(self._table)
+        if end > room:
+            self._table.resize(max(end, room + room // 4), refcheck=False)
+
+    def give_back(self, places: Ints) -> None:
+        self._table[places] = np.zeros((), self._table.dtype)
+        self._free.append(places.astype(np.int32))
 
 
 def _ordered(events: Columns, order: Ints) -> Columns:

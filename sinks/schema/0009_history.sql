@@ -1,6 +1,7 @@
 -- What each accepted event made of its dossier, and how that had counted until then: whatever counts at the end
 -- of a day is the sum of the changes that were learnt by then. A change that is written again is the same row.
--- By the month in which they were learnt, so that what was known lately is found without the rest.
+-- By the month in which they were learnt, so that what was known lately is found without the rest. A version is
+-- that of one event, so it names the change of a unit; a rebuild says another thing of it at another time.
 
 CREATE TABLE IF NOT EXISTS history
 (
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS history
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY if(toYear(learnt) BETWEEN 2015 AND 2049, toYYYYMM(learnt), 0)
-ORDER BY (unit, cohort, number, version, learnt);
+ORDER BY (unit, version, learnt);
 
 -- Of dossiers that were folded before, what is known is taken to have been learnt with their last event.
 INSERT INTO history

@@ -12,7 +12,7 @@ import numpy as np
 from rates.cohort import Cell, CohortKey
 from rates.effects import Stored
 from streams.events import Ints
-from streams.ledger import Bools, Changes, Ledger, Sought
+from streams.ledger import Bools, Changes, Ledger, Records, Sought
 from tests.model.world import Variant
 
 NOWHERE = np.zeros(0, np.int64)
@@ -21,8 +21,8 @@ NOWHERE = np.zeros(0, np.int64)
 class AppliedNamesNothing(Ledger):
     """An event that was applied before marks the cells that exist, not the days it names."""
 
-    def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:
-        return super()._own(places, system, [day * ~applied for day in days], applied)
+    def _own(self, keys: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:
+        return super()._own(keys, system, [day * ~applied for day in days], applied)
 
 
 class AppliedMarksNothing(AppliedNamesNothing):
@@ -35,10 +35,10 @@ class AppliedMarksNothing(AppliedNamesNothing):
 class NothingIsNamed(Ledger):
     """No record marks the days it names: only cells whose counts changed, or all of them."""
 
-    def _own(self, places: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:
+    def _own(self, keys: Ints, system: Ints, days: Sequence[Ints], applied: Bools) -> Ints:
         return NOWHERE
 
-    def _named(self, places: Ints) -> Ints:
+    def _named(self, rows: Records) -> Ints:
         return NOWHERE
 
 
