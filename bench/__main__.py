@@ -26,6 +26,8 @@ PARTS: Final = {
     "start": "bench.start:run",
     "alerts": "bench.verdicts:run",
     "paint": "bench.paint:run",
+    "history": "bench.history:run",
+    "backtest": "bench.history:backtest",
 }
 """Part → the function that measures it: imported when it is picked, called without arguments."""
 RESULTS: Final = Path(__file__).parent / "results" / "latest.json"

@@ -34,6 +34,10 @@ BOUNDS: Final = (
     Bound("start", "ready_s", False, 8, 5),
     Bound("alerts", "seconds", False, 2, 2),
     Bound("paint", "first_paint_ms", False, 1000, 1000),
+    Bound("history", "published_seconds", False, 360, 180),
+    Bound("history", "parity_seconds", False, 5, 5),
+    Bound("history", "rebuild_seconds_per_million", False, 10, 10),
+    Bound("backtest", "seconds", False, 30, 30),
 )
 
 
