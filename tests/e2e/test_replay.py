@@ -21,6 +21,7 @@ from motcua import clock
 from motcua.rehearsal import NICENESS
 from producers import eventlog, topics
 from producers.eventlog import Line
+from tests.recount.reading import received_at_of
 from tests.recount.recount import Recount, recount, recount_messages
 from tests.recount.worlds import world
 from tests.support.stack import Stack, running
@@ -319,3 +320,31 @@ def test_a_worker_by_hand_and_the_register_of_the_live_database(
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
+
+
+def test_what_was_known_on_a_day_is_a_recount_of_the_log_up_to_its_end(
+    stack: Stack, folder: Path, tmp_path: Path
+) -> None:
+    lines = [line for path in sorted(folder.iterdir()) for line in path.read_bytes().split(b"\n")]
+    told = [(at, line) for line in lines if (at := received_at(line)) is not None]
+    told.sort(key=lambda one: one[0])
+    log = tmp_path / "sorted.ndjson"
+    log.write_bytes(b"".join(line + b"\n" for _, line in told))
+    stack.run("replay", log, "--into", "known")
+    days = sorted({clock.iso(at)[:10] for at, _ in told})
+    assert len(days) > 100
+    for day in (days[0], days[len(days) // 3], days[len(days) // 2], days[-2], "2049-01-01"):
+        end = clock.end_of(day)
+        cut = [line for at, line in told if at < end]
+        known = stack.json("rates", *BY, "--as-of", day, "--on", "known")
+        assert known["rows"] == recount(cut).rates(by=GROUPS, form="both")
+        assert known["complete_to"] <= f"{day}T23:59:59+07:00"
+    assert known["rows"] == stack.json("rates", *BY, "--on", "known")["rows"]
+
+
+def received_at(line: bytes) -> int | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return received_at_of(entry.get("received_at")) if isinstance(entry, dict) else None
