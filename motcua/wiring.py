@@ -201,10 +201,8 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
     async for attempt in patiently():
         with attempt:
             async with database(settings) as connected:
-                under_way = await swaps.unfinished(connected) if await connected.exists() else None
-            if under_way is not None:
-                msg = f"swap {under_way.number} is under way"
-                raise Retry("clickhouse", f"{msg}. Next: motcua swap, as it was given, if it was killed")
+                if await connected.exists():
+                    await _swapped(connected)
             if say is not None:
                 await prepare(settings, say)
             async with migrated(settings) as connected:
@@ -212,8 +210,20 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
                 if found is None:
                     msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
                     raise Fatal(msg)
-                return await generations.confirmed(connected, found), found
+                confirmed = await generations.confirmed(connected, found)
+                # One that began meanwhile is written down before its generation is.
+                await _swapped(connected)
+                return confirmed, found
     raise AssertionError  # reraise=True: the loop above returns or raises
+
+
+async def _swapped(connected: Database) -> None:
+    """`Retry` while a swap is under way."""
+    under_way = await swaps.unfinished(connected)
+    if under_way is not None:
+        command = "motcua swap --back" if under_way.kind == "back" else f"motcua swap {under_way.name}"
+        msg = f"swap {under_way.number} is under way"
+        raise Retry("clickhouse", f"{msg}. Next: wait for it, or, if it was killed, {command}")
 
 
 def worker(settings: Settings, generation: int, topic: Source) -> "App":

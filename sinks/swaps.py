@@ -7,12 +7,13 @@ live is above both, and begins where the rehearsal's knowledge of the live topic
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from rates.cohort import CohortKey
 from rates.effects import Reached, version
 from rates.failures import Fatal
 from sinks import reference
@@ -43,8 +44,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """A swap, whole or of months (yyyymm), or one back.
 
     `starts`: the offset of the live topic, by partition, from which the new `generation` reads; `complete`:
-    what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, from
-    where a swap back reads on. `state`: *begun* until everything is in place.
+    what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, by
+    the offsets of `left_generation`, from where a swap back reads on; None until workers are gone.
+    `unsettled`: of what goes live, the version by partition from which on a write of `unsettled_generation`
+    may have been cut short. `state`: *begun* until everything is in place.
     """
 
     number: int
@@ -60,8 +63,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
     starts: dict[int, int]
     complete: dict[int, int]
-    left: dict[int, int] = {}
+    left: dict[int, int] | None = None
+    left_generation: int = 0
     left_complete: dict[int, int] = {}
+    unsettled: dict[int, int] = {}
+    unsettled_generation: int = 0
 
 
 _as_plan: Final = msgspec.json.Decoder(Plan)
@@ -140,20 +146,49 @@ async def _uuids(database: Database, name: str) -> Mapping[str, str]:
     return {row["name"]: row["one"] for row in rows}
 
 
+async def standing(database: Database, plan: Plan) -> Literal["before", "after", "between", "elsewhere"]:
+    """Whether a plan's tables stand as before it, as after it, or some so; *elsewhere*: one is gone."""
+    found = {await _stands(database, plan.database, pair) for pair in plan.pairs if pair.live in TABLES}
+    if None in found:
+        return "elsewhere"
+    return "between" if len(found) > 1 else "after" if found == {True} else "before"
+
+
+async def _stands(database: Database, other: str, pair: Pair) -> bool | None:
+    """Whether a pair was exchanged; None where other tables have their names now."""
+    here = (await _uuids(database, database.name)).get(pair.live)
+    there = (await _uuids(database, other)).get(pair.other.removeprefix(f"{other}."))
+    if (here, there) == (pair.live_uuid, pair.other_uuid):
+        return False
+    return True if (here, there) == (pair.other_uuid, pair.live_uuid) else None
+
+
+async def former(database: Database, name: str) -> bool:
+    """Whether the database of a rehearsal holds what was live before it."""
+    whole = (plan for plan in await listed(database) if plan.name == name and plan.kind == "swap")
+    for plan in whole:
+        if not plan.months and await standing(database, plan) in ("after", "between"):
+            return True
+    return False
+
+
 async def exchange(database: Database, plan: Plan) -> None:
     """Have each pair stand where the plan wants it; one that does already is left as it is."""
     other = plan.database
+    if await standing(database, plan) == "elsewhere":
+        msg = f"the tables of swap {plan.number} are not those that it was planned for: one was made anew"
+        raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
     for settled in (f"{database.name}.settled", f"{other}.settled"):
         await database.run(f"TRUNCATE TABLE IF EXISTS {settled}")
     await _quiet(database)
+    register = {
+        pair.live: await _stands(database, other, pair) for pair in plan.pairs if pair.live in _REGISTER
+    }
+    kept = None in register.values()  # a register that was loaded since stays, whole
     for pair in plan.pairs:
-        here = (await _uuids(database, database.name))[pair.live]
-        if here == pair.live_uuid:
+        if not (kept and pair.live in register) and await _stands(database, other, pair) is False:
             await database.run(f"EXCHANGE TABLES {database.name}.{pair.live} AND {pair.other}")
-        elif here != pair.other_uuid and pair.live in TABLES:
-            msg = f"table {pair.live} is neither what was live nor what was to be: somebody else exchanged it"
-            raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
-    if any(pair.live in _REGISTER for pair in plan.pairs):
+    if register and not kept:
         await reference.changed(database, plan.at, f"swap {plan.number}")
     await database.run(f"TRUNCATE TABLE IF EXISTS {database.name}.audits")
 
@@ -165,7 +200,8 @@ async def _quiet(database: Database) -> None:
     while loop.time() - began < _QUERY_SECONDS:
         older = await database.value(
             "SELECT count() FROM system.processes WHERE query_id != queryID() "
-            f"AND elapsed > {loop.time() - began:.3f} AND query ILIKE '%_sums%'"
+            f"AND elapsed > {loop.time() - began:.3f} "
+            "AND match(query, '(body_sums|unit_sums|unit_days)[(]')"
         )
         if not older:
             return
@@ -173,35 +209,81 @@ async def _quiet(database: Database) -> None:
 
 
 async def build(database: Database, other: str, months: Sequence[int]) -> None:
-    """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them."""
+    """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them.
+
+    Live goes on meanwhile. History comes last, since a change is written before its dossier: what it is ahead
+    is taken off by `settle`.
+    """
     listed_months = ", ".join(map(str, months))
-    years = sorted({month // 100 for month in months})
     settings = "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
     within, without = f"cohort IN ({listed_months})", f"cohort NOT IN ({listed_months})"
-    for table in TABLES:
+    for table in reversed(TABLES):
         to, mine, theirs = f"{other}.next_{table}", f"{database.name}.{table}", f"{other}.{table}"
         await database.run(f"DROP TABLE IF EXISTS {to} SYNC")
         await database.run(f"CREATE TABLE {to} AS {mine}")
-        touched = {"tallies": {str(month) for month in months}, "dossiers": {str(year) for year in years}}
-        if table in touched:
+        if table in _PARTITION:
             # What is not touched is linked and not copied.
+            touched = {str(_PARTITION[table](month)) for month in months}
             kept = await database.rows(
                 "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {name:String} "
                 "AND table = {table:String}",
                 {"name": database.name, "table": table},
             )
             for row in kept:
-                if row["partition_id"] not in touched[table]:
+                if row["partition_id"] not in touched:
                     await database.run(
                         f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {mine}"
                     )
-            if table == "dossiers":
-                own = f"{without} AND intDiv(cohort, 100) IN ({', '.join(map(str, years))})"
-                await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {own} {settings}")
+            copied = f"{without} AND _partition_id IN ({', '.join(map(repr, sorted(touched)))})"
         else:
-            await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {without} {settings}")
+            copied = without
+        await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {copied} {settings}")
         await database.run(f"INSERT INTO {to} SELECT * FROM {theirs} FINAL WHERE {within} {settings}")
     await zeros(database, f"{other}.next_tallies", f"{other}.tallies")
+
+
+def _dated(month: int) -> int:
+    return month if 201500 <= month <= 204999 else 0
+
+
+def _year(month: int) -> int:
+    return _dated(month) // 100
+
+
+_PARTITION: Final[Mapping[str, Callable[[int], int]]] = {"tallies": _dated, "dossiers": _year}
+"""The partition of a cohort's rows, as the schema has it."""
+
+
+async def settle(
+    database: Database, unsettled: Mapping[int, int], generation: int, history: str, dossiers: str
+) -> list[CohortKey]:
+    """Take changes off a history that its dossiers do not know, and name the cohorts whose tallies may lag.
+
+    A worker that ended between its steps leaves such rows. Under the same generation its successor writes the
+    same again; under the next one a change would be learnt twice. Tables by their full names.
+    """
+    from sinks.parity import Begins
+
+    if not unsettled:
+        return []
+    later = Begins([unsettled[partition] for partition in sorted(unsettled)]).later()
+    later = f"{later} AND version < toUInt64({version(generation + 1, 0, 0)})"
+    key = "unit, cohort, number"
+    ahead = (
+        f"SELECT {key}, h.version FROM (SELECT {key}, version FROM {history} WHERE {later}) AS h LEFT JOIN "
+        f"(SELECT {key}, version AS stands FROM {dossiers} FINAL WHERE ({key}) IN "
+        f"(SELECT {key} FROM {history} WHERE {later})) AS d USING ({key}) WHERE h.version > d.stands"
+    )
+    if await database.value(f"SELECT count() FROM ({ahead})"):
+        await database.run(
+            f"ALTER TABLE {history} DELETE WHERE ({key}, version) IN ({ahead}) SETTINGS mutations_sync = 2"
+        )
+    named = " UNION ALL ".join(
+        f"SELECT unit, cohort FROM {table} WHERE {later}"
+        for table in (history, dossiers, f"{database.name}.tallies")
+    )
+    rows = await database.rows(f"SELECT DISTINCT toString(unit) AS unit, cohort FROM ({named})")
+    return [CohortKey(row["unit"], row["cohort"]) for row in rows]
 
 
 async def remember(shadow: Database, live: str) -> None:

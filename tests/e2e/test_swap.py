@@ -1,0 +1,347 @@
+"""Parity and swap on a real stack: what differs is found, what goes live is exact, and readers see no half.
+
+Every figure is held against the recount of what the live system should know by then.
+"""
+
+import json
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sinks.parity import CAUSES
+from tests.recount.recount import recount
+from tests.support.stack import Stack, running
+from tests.support.steps import walk
+from tests.support.swapping import BY, GROUPS, Live, document, write
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.stack
+
+EVENTS = 14_000
+BASE = 80
+"""Lines that are live, and in a log, before anything happens."""
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("logs")
+    with running(tmp_path_factory.mktemp("stack"), MOTCUA_CANARY_SECONDS="0") as up:
+        found = Live(up, folder, 20261126, EVENTS)
+        found.publish(BASE)
+        yield found
+
+
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Something that goes on in a thread; what it raises is raised at the end."""
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def record(stack: Stack, name: str) -> dict[str, Any]:
+    said = stack.query(f"SELECT record FROM rehearsals FINAL WHERE name = '{name}' FORMAT TSVRaw")
+    return json.loads(said) if said else {}
+
+
+def rehearse(live: Live, name: str, logs: list[list[tuple[int, bytes]]]) -> None:
+    live.stack.run("replay", *(live.log(lines) for lines in logs), "--into", name)
+
+
+class Readers:
+    """Readers of one panel of the page, who write down every answer."""
+
+    def __init__(self, stack: Stack, panel: str = "rates") -> None:
+        self._url = f"{stack.address('page')}/api/panels/{panel}?first=2000-01-01&last=2099-12-31"
+        self._stop = threading.Event()
+        self.answers: list[str] = []
+
+    def ask(self) -> str:
+        with urllib.request.urlopen(self._url, timeout=60) as answer:
+            rows = json.loads(answer.read())["rows"]
+        return json.dumps(rows, sort_keys=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        def read() -> None:
+            while not self._stop.is_set():
+                self.answers.append(self.ask())
+
+        with beside(read), beside(read):
+            try:
+                yield
+            finally:
+                self._stop.set()
+
+
+def test_equal_beside_live_events_then_put_in_their_place_while_more_arrive(live: Live) -> None:
+    stack = live.stack
+    base = list(live.truth)
+    with beside(lambda: rehearse(live, "re", [base[::2], base[1::2]])):
+        eventually(lambda: bool(record(stack, "re")), "it has begun")
+        live.publish(8)
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+        code, report, told = document(stack, "parity", "re")
+    assert code == 0, told
+    assert report["equal"]
+    assert report["left_aside"] > 0
+    assert report["causes"] == report["rows"] == report["samples"] == []
+
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+        done = stack.done("swap", "re")
+    assert done.returncode == 0, done.stderr
+    live.publish(2)
+    live.exact()
+    for at in (BASE // 2, BASE - 1):
+        live.exact_as_of(live.truth[at][0])
+    assert stack.query("SELECT count() FROM motcua.heard") != stack.query(
+        "SELECT count() FROM motcua_re.heard"
+    )
+    (row,) = stack.query("SELECT number, state, kind, name, because FROM swaps FINAL").splitlines()
+    assert row.split("\t") == ["1", "done", "swap", "re", "parity"]
+
+    # What holds the former live figures is no rehearsal any more, until it is dropped.
+    again = stack.done("swap", "re", "--because", "twice")
+    assert again.returncode == 1
+    assert "motcua swap --back" in again.stderr
+    resumed = stack.done("replay", "resume", "re")
+    assert resumed.returncode == 2
+
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+        stack.run("swap", "--back")
+    live.publish(1)
+    live.exact()
+    live.exact_as_of(live.truth[BASE // 2][0])
+    twice = stack.done("swap", "--back")
+    assert twice.returncode == 1
+    assert "Next: motcua swap NAME" in twice.stderr
+
+
+def test_what_was_planted_is_found_and_readers_see_one_side_or_the_other(live: Live) -> None:
+    stack = live.stack
+    before = list(live.truth)
+    left_out = before[: len(before) // 3]
+    rest = before[len(before) // 3 :]
+    rehearse(live, "less", [rest])
+    refused = stack.done("swap", "less")
+    assert refused.returncode == 1
+    assert "no parity report" in refused.stderr
+    assert "motcua parity less" in refused.stderr
+
+    code, report, _ = document(stack, "parity", "live", "less")
+    assert code == 1
+    assert not report["equal"]
+    causes = {row["cause"]: row["count"] for row in report["causes"]}
+    assert causes["unknown-dossier"] > 0
+    assert "other-register" not in causes
+    named, known = recount(line for _, line in before), recount(line for _, line in rest)
+    assert causes["unknown-dossier"] == len(set(named.dossiers) - set(known.dossiers))
+    received = [row for row in report["rows"] if (row["basis"], row["tally"]) == ("received", "received")]
+    totals = [
+        sum(
+            row["denominator"]
+            for row in side.rates(definition="ER-766-PORTAL")
+        )
+        for side in (known, named)
+    ]  # fmt: skip
+    assert sum(row["difference"] for row in received) == totals[0] - totals[1] < 0
+    assert report["cohorts"]["deficit"] > 0
+    assert {sample["cause"] for sample in report["samples"]} == set(causes)
+    still = stack.done("swap", "less")
+    assert still.returncode == 1
+    assert "were not allowed" in still.stderr
+    some = stack.done("parity", "less", "--allow", "unknown-dossier")
+    assert some.returncode == 1
+    assert stack.done("parity", "less", *(f"--allow={cause}" for cause in CAUSES)).returncode == 0
+
+    readers = Readers(stack)
+    old = readers.ask()
+    with readers.reading():
+        stack.run("swap", "less")
+        eventually(lambda: readers.answers[-1:] not in ([], [old]), "the new figures are read")
+    new = readers.ask()
+    assert old != new
+    assert set(readers.answers) == {old, new}
+    assert readers.answers == sorted(readers.answers, key=[old, new].index) or len(set(readers.answers)) == 2
+    live.truth = rest
+    live.publish(1)
+    live.exact()
+
+    back = Readers(stack)
+    old = back.ask()
+    with back.reading():
+        stack.run("swap", "--back")
+        eventually(lambda: back.answers[-1:] not in ([], [old]), "the former figures are read")
+    live.truth = before + live.truth[len(rest) :]
+    # The one line that was live meanwhile follows as an event.
+    stack.run("publish", write(live.folder / "none.ndjson", []), "--wait")
+    eventually(lambda: live.rates() == live.expected(), "live events since are there")
+    live.exact()
+    mixed = set(back.answers) - {old, back.ask()}
+    # Without the live line, and with it.
+    assert len(mixed) <= 1
+    assert left_out
+
+
+def test_months_alone(live: Live) -> None:
+    stack = live.stack
+    before = list(live.truth)
+    half = before[::2]
+    rehearse(live, "half", [half])
+    cohorts = stack.query(
+        "SELECT cohort FROM dossiers FINAL WHERE cohort > 202000 AND cohort < 202700 AND mask > 0 GROUP BY cohort "
+        "ORDER BY count() DESC LIMIT 2"
+    ).split()
+    odd = stack.query("SELECT max(cohort) FROM dossiers WHERE cohort BETWEEN 200000 AND 201499")
+    months = sorted({*cohorts, *([odd] if int(odd) else [])})
+    options = [f"--month={month[:4]}-{month[4:]}" for month in months]
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(6)]):
+        stack.run("swap", "half", *options, "--because", "two months")
+    live.publish(1)
+    later = live.truth[len(before) :]
+
+    def of(number: str) -> str:
+        unit, _, rest = number.partition("-")
+        return "20" + rest[:4] if rest else ""
+
+    def split(dossiers: dict[str, Any], *, inside: bool) -> dict[str, Any]:
+        return {number: one for number, one in dossiers.items() if (of(number) in months) is inside}
+
+    every = recount((line for _, line in live.truth))
+    few = recount((line for _, line in half + later))
+    every.dossiers = split(every.dossiers, inside=False) | split(few.dossiers, inside=True)
+    assert live.rates() == every.rates(by=GROUPS, form="both")
+    assert stack.done("audit", "--all").returncode == 0
+    from tests.support.swapping import UNEXPLAINED
+
+    assert stack.query(UNEXPLAINED) == "0"
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+        stack.run("swap", "--back")
+    live.publish(1)
+    live.exact()
+    stack.run("replay", "drop", "half")
+
+
+def test_after_a_drop_there_is_no_way_back(live: Live) -> None:
+    stack = live.stack
+    rehearse(live, "gone", [list(live.truth)])
+    stack.run("parity", "gone")
+    stack.run("swap", "gone")
+    stack.run("replay", "drop", "gone")
+    rehearse(live, "gone", [live.truth[:3]])
+    refused = stack.done("swap", "--back")
+    assert refused.returncode == 1, refused.stderr
+    assert "dropped or made anew" in refused.stderr
+    assert "Next: " in refused.stderr
+    live.publish(1)
+    live.exact()
+    stack.run("replay", "drop", "gone")
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_every_step_the_same_command_ends_it(live: Live) -> None:
+    stack = live.stack
+    rehearse(live, "killed", [list(live.truth)])
+    parity = walk(stack, "parity", "killed")
+    assert (parity.code, parity.deaths > 0) == (0, True), parity.said
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+        there = walk(stack, "swap", "killed")
+    assert there.code == 0, there.said
+    assert there.deaths > 10
+    live.publish(1)
+    live.exact()
+    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+        back = walk(stack, "swap", "--back")
+    assert back.code == 0, back.said
+    live.publish(1)
+    live.exact()
+    live.exact_as_of(live.truth[BASE // 2][0])
+
+
+def test_an_unfinished_swap_is_waited_for_and_kept_from_harm(live: Live) -> None:
+    stack = live.stack
+    rehearse(live, "part", [list(live.truth)])
+    # Killed once it is written down, and the workers have gone.
+    killed = walk_once(stack, 6, "swap", "part", "--because", "a test")
+    assert killed
+    live.publish(1, wait=False)
+    eventually(lambda: "swap" in waiting(stack), "the worker says that it waits")
+    for command in (
+        ("replay", "drop", "part"),
+        ("swap", "--back"),
+        ("swap", "other", "--because", "x"),
+        ("parity", "part"),
+        ("rebuild",),
+    ):
+        refused = stack.done(*command)
+        assert refused.returncode in (1, 2), (command, refused.stderr)
+        assert "Next: motcua swap part" in refused.stderr, (command, refused.stderr)
+    stack.run("swap", "part")
+    live.publish(1)
+    live.exact()
+
+
+def walk_once(stack: Stack, step: int, *command: str) -> bool:
+    from tests.support.steps import once
+
+    return once(stack, step, *command)
+
+
+def waiting(stack: Stack) -> str:
+    log = (stack.data_dir / "logs" / "stack.log").read_text(encoding="utf-8")
+    return "\n".join(line for line in log.splitlines() if "waiting" in line)
+
+
+def test_wrong_use(live: Live, tmp_path: Path) -> None:
+    stack = live.stack
+    for command, code in (
+        (("parity", "nobody"), 2),
+        (("swap", "nobody", "--because", "x"), 2),
+        (("parity", "live", "a", "b"), 2),
+        (("parity", "part", "--allow", "weather"), 2),
+        (("parity", "Live!"), 2),
+        (("swap",), 2),
+        (("swap", "part", "--back"), 2),
+        (("swap", "--back", "--month", "2026-01"), 2),
+        (("swap", "part", "--month", "2026-13"), 2),
+        (("swap", "part", "--month", "1999-01"), 2),
+        (("--on", "part", "swap", "part"), 2),
+        (("--on", "part", "parity", "part"), 2),
+        (("replay", str(tmp_path), "--into", "rebuild"), 2),
+        (("replay", "resume", "rebuild"), 2),
+        (("rebuild", "--register", str(tmp_path / "none")), 2),
+        (("rebuild", "--definition", "ER-NONE"), 2),
+    ):
+        done = stack.done(*command)
+        assert done.returncode == code, (command, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+    away = Stack(tmp_path / "away")
+    for command_ in (
+        ("parity", "part"),
+        ("swap", "part", "--because", "x"),
+        ("swap", "--back"),
+        ("rebuild",),
+    ):
+        done = away.done(*command_)
+        assert done.returncode == 3, (command_, done.stderr)
+        assert "Next: motcua up" in done.stderr
+    assert BY
