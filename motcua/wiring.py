@@ -14,8 +14,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiohttp import web
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from infra.local.trouble import WrongUse
 from motcua import clock, logs
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from streams.intake import App
 
 
+log = structlog.get_logger(__name__)
+
 SETTLE_SECONDS: Final = 10.0
 """How often a worker that is up to date looks for a month whose sums can be kept."""
 MOVED_SECONDS: Final = 0.5
@@ -49,11 +52,20 @@ class Moved(Fatal):
 
 
 def patiently() -> AsyncRetrying:
-    """Tries of what may still be coming up."""
+    """Tries of what may still be coming up; what is waited for is logged, each once."""
+    told: set[str] = set()
+
+    def tell(state: RetryCallState) -> None:
+        why = str(state.outcome.exception()) if state.outcome is not None else ""
+        if state.attempt_number > 1 and why not in told:
+            log.info("waiting", why=why)
+            told.add(why)
+
     return AsyncRetrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_fixed(0.2),
         stop=stop_after_delay(START_SECONDS),
+        before_sleep=tell,
         reraise=True,
     )
 

@@ -82,7 +82,7 @@ class Live:
         assert self.stack.query(UNEXPLAINED) == "0"
 
     def exact_as_of(self, instant: int) -> None:
-        """What was known at the end of the day of an instant (ms) is what a recount of the log until then says."""
+        """What was known at the end of an instant's (ms) day is the recount of the log until then."""
         day = clock.iso(instant // 1000)[:10]
         end = clock.end_of(day) * 1000
         until = [one for one in self.truth if one[0] < end]
@@ -96,8 +96,8 @@ UNEXPLAINED: Final = (
     + " FROM ("
     + f"SELECT {_KEYS}, {', '.join(f'toInt64(k.{name}) AS {name}' for name in TALLIES)} "
     + f"FROM cells_known(known = {EVER}) AS k UNION ALL "
-    + f"SELECT {_KEYS}, {', '.join(f'-toInt64(t.{name}) AS {name}' for name in TALLIES)} FROM tallies AS t FINAL"
-    + f") AS x GROUP BY {_KEYS} HAVING "
+    + f"SELECT {_KEYS}, {', '.join(f'-toInt64(t.{name}) AS {name}' for name in TALLIES)} "
+    + f"FROM tallies AS t FINAL) AS x GROUP BY {_KEYS} HAVING "
     + " OR ".join(f"s_{name} != 0" for name in TALLIES)
     + ")"
 )
