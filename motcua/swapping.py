@@ -208,10 +208,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                         store, await store.sizes(), CohortStore(shadow), counted, now, progress
                     )
                 await swaps.remember(shadow, live.database)
-                ahead = {at: version(known[0], end, 0) for at, end in begun.ends.items()}
-                await swaps.settle(
-                    shadow, ahead, known[0], f"{found.database}.history", f"{found.database}.dossiers"
-                )
+                await swaps.trim(shadow, begun.ends, known[0])
                 ended = msgspec.structs.replace(begun, state="done", events=done)
                 await rehearsals.save(database, ended, version_of + 2, clock.now())
                 say(f"{done:,} dossiers counted anew, {moved:,} of them count in another way than before")
@@ -332,23 +329,25 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
             await _at_rest(live, found, rehearsal)
             starts = await _starts(live, rehearsal, topic)
             left, own = await swaps.reached(database)
-            unsettled: dict[int, int] = {}
+            numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
+            known = await generations.latest(database)
+            generation = max(*numbers, known[0] if known else 0) + 1
             if months:
                 at = due({partition: row.version for partition, row in left.items()}, own)
                 starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
-                unsettled = {one: version(own, at.get(one, 0), 0) for one in starts}
                 say(f"making what is to go live, with {len(months)} months of {name}")
                 await swaps.build(database, found.database, months)
+                await swaps.renumber(database, f"{found.database}.next_", starts, own, generation)
             else:
                 await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
+                if name == REBUILD:
+                    await swaps.renumber(database, f"{found.database}.", starts, own, generation)
             await _held_by_kafka(live, topic, starts, because)
             complete = {at: row.complete_to for at, row in left.items()}
             if not months:
                 async with migrated(found) as own_database:
                     at_end, _ = await swaps.reached(own_database)
                 complete |= {partition: row.complete_to for partition, row in at_end.items()}
-            numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
-            known = await generations.latest(database)
             plan = swaps.Plan(
                 number=len(await swaps.listed(database)) + 1,
                 kind="swap",
@@ -358,7 +357,7 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
                 because=because or "parity",
                 by=_who(),
                 at=clock.now(),
-                generation=max(*numbers, known[0] if known else 0) + 1,
+                generation=generation,
                 pairs=await swaps.paired(
                     database,
                     found.database,
@@ -368,8 +367,6 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
                 ),
                 starts=starts,
                 complete=complete,
-                unsettled=unsettled,
-                unsettled_generation=own,
             )
             return await _done(live, database, plan, topic)
 
@@ -460,8 +457,7 @@ async def _back(live: Settings, because: str) -> "Plan":
                 ),
                 starts=starts,
                 complete=last.left_complete,
-                unsettled={at: version(last.left_generation, start, 0) for at, start in starts.items()},
-                unsettled_generation=last.left_generation,
+                cut=last.left_generation,
             )
             with held(live, last.name):
                 return await _done(live, database, plan, topic)
@@ -509,9 +505,7 @@ def _ours(plan: "Plan", name: str) -> None:
 async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Source") -> "Plan":
     """Do what a plan says; each step may be done again."""
     from producers import topics
-    from sinks import generations, reference, swaps
-    from sinks.cohorts import CohortStore
-    from streams.rebuild import tally
+    from sinks import generations, swaps
 
     await swaps.save(database, plan)
     # Workers of older generations see it and end; those that start wait for the end of the swap.
@@ -536,13 +530,8 @@ async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Sour
         )
         await swaps.save(database, plan)
     await swaps.exchange(database, plan)
-    here = database.name
-    short = await swaps.settle(
-        database, plan.unsettled, plan.unsettled_generation, f"{here}.history", f"{here}.dossiers"
-    )
-    if short:
-        register = await reference.load(database)
-        await tally(CohortStore(database), short, register, version(plan.generation, 0, 0))
+    if plan.cut:
+        await swaps.renumber(database, f"{database.name}.", plan.starts, plan.cut, plan.generation)
     await swaps.begin(database, plan)
     await asyncio.to_thread(
         topics.rewind, live.kafka, live.topic, generations.group(plan.generation), plan.starts

@@ -13,13 +13,12 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from rates.cohort import CohortKey
 from rates.effects import Reached, version
 from rates.failures import Fatal
 from sinks import reference
 from sinks.client import Database, strings, uints
 from sinks.cohorts import CohortStore
-from sinks.parity import Report
+from sinks.parity import Begins, Report
 
 Kind: TypeAlias = Literal["swap", "back"]
 TABLES: Final = ("history", "dossiers", "tallies")
@@ -46,8 +45,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     `starts`: the offset of the live topic, by partition, from which the new `generation` reads; `complete`:
     what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, by
     the offsets of `left_generation`, from where a swap back reads on; None until workers are gone.
-    `unsettled`: of what goes live, the version by partition from which on a write of `unsettled_generation`
-    may have been cut short. `state`: *begun* until everything is in place.
+    `cut`: the generation of what goes live, where a worker may have ended between its steps, or 0. `state`:
+    *begun* until everything is in place.
     """
 
     number: int
@@ -66,8 +65,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     left: dict[int, int] | None = None
     left_generation: int = 0
     left_complete: dict[int, int] = {}
-    unsettled: dict[int, int] = {}
-    unsettled_generation: int = 0
+    cut: int = 0
 
 
 _as_plan: Final = msgspec.json.Decoder(Plan)
@@ -211,8 +209,8 @@ async def _quiet(database: Database) -> None:
 async def build(database: Database, other: str, months: Sequence[int]) -> None:
     """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them.
 
-    Live goes on meanwhile. History comes last, since a change is written before its dossier: what it is ahead
-    is taken off by `settle`.
+    Live goes on meanwhile: what it writes is read again. History comes last, since a change is written before
+    its dossier.
     """
     listed_months = ", ".join(map(str, months))
     settings = "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
@@ -254,36 +252,49 @@ _PARTITION: Final[Mapping[str, Callable[[int], int]]] = {"tallies": _dated, "dos
 """The partition of a cohort's rows, as the schema has it."""
 
 
-async def settle(
-    database: Database, unsettled: Mapping[int, int], generation: int, history: str, dossiers: str
-) -> list[CohortKey]:
-    """Take changes off a history that its dossiers do not know, and name the cohorts whose tallies may lag.
+async def renumber(
+    database: Database, tables: str, starts: Mapping[int, int], own: int, generation: int
+) -> None:
+    """Give rows of generation `own` whose events `generation` reads again the versions that they get there.
 
-    A worker that ended between its steps leaves such rows. Under the same generation its successor writes the
-    same again; under the next one a change would be learnt twice. Tables by their full names.
+    Then these events count as applied, or are written once more under the same key, as after any crash: what
+    a worker left half written is set right by rule 3, and nothing is learnt twice. `tables`: their full names
+    but for the last word.
     """
-    from sinks.parity import Begins
+    above = (generation - own) << 52
+    for table in ("dossiers", "history"):
+        name, later = f"{tables}{table}", _later(starts, own)
+        if not await database.value(f"SELECT count() FROM {name} WHERE {later}"):
+            continue
+        await database.run(
+            f"INSERT INTO {name} SELECT * REPLACE (version + toUInt64({above}) AS version) "
+            f"FROM (SELECT * FROM {name} FINAL WHERE {later}) "
+            "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
+        )
+        if table == "history":
+            await database.run(f"ALTER TABLE {name} DELETE WHERE {later} SETTINGS mutations_sync = 2")
 
-    if not unsettled:
-        return []
-    later = Begins([unsettled[partition] for partition in sorted(unsettled)]).later()
-    later = f"{later} AND version < toUInt64({version(generation + 1, 0, 0)})"
-    key = "unit, cohort, number"
+
+async def trim(database: Database, starts: Mapping[int, int], own: int) -> None:
+    """Take changes off a history that its dossiers do not know: a change is written before its dossier."""
+    key, later = "unit, cohort, number", _later(starts, own)
     ahead = (
-        f"SELECT {key}, h.version FROM (SELECT {key}, version FROM {history} WHERE {later}) AS h LEFT JOIN "
-        f"(SELECT {key}, version AS stands FROM {dossiers} FINAL WHERE ({key}) IN "
-        f"(SELECT {key} FROM {history} WHERE {later})) AS d USING ({key}) WHERE h.version > d.stands"
+        f"SELECT {key}, h.version FROM "
+        f"(SELECT {key}, version FROM {database.name}.history WHERE {later}) AS h LEFT JOIN "
+        f"(SELECT {key}, version AS stands FROM {database.name}.dossiers FINAL WHERE ({key}) IN "
+        f"(SELECT {key} FROM {database.name}.history WHERE {later})) AS d USING ({key}) "
+        "WHERE h.version > d.stands"
     )
     if await database.value(f"SELECT count() FROM ({ahead})"):
         await database.run(
-            f"ALTER TABLE {history} DELETE WHERE ({key}, version) IN ({ahead}) SETTINGS mutations_sync = 2"
+            f"ALTER TABLE history DELETE WHERE ({key}, version) IN ({ahead}) SETTINGS mutations_sync = 2"
         )
-    named = " UNION ALL ".join(
-        f"SELECT unit, cohort FROM {table} WHERE {later}"
-        for table in (history, dossiers, f"{database.name}.tallies")
-    )
-    rows = await database.rows(f"SELECT DISTINCT toString(unit) AS unit, cohort FROM ({named})")
-    return [CohortKey(row["unit"], row["cohort"]) for row in rows]
+
+
+def _later(starts: Mapping[int, int], own: int) -> str:
+    """A condition on rows of a generation, from these offsets on."""
+    later = Begins([version(own, starts[partition], 0) for partition in sorted(starts)]).later()
+    return f"{later} AND version < toUInt64({version(own + 1, 0, 0)})"
 
 
 async def remember(shadow: Database, live: str) -> None:

@@ -282,11 +282,6 @@ class Ledger:
             Counter(),
         )
 
-    def every(self, version: int) -> Sequence[TallyRow]:
-        """All cells of all held cohorts, as of a version."""
-        cells = np.flatnonzero(self._tally["key"][: self._tally.top])
-        return self._tally_rows(cells, np.full(len(cells), version, np.uint64))
-
     def cells(self, key: CohortKey) -> dict[Cell, int]:
         """The cells of a held cohort, each with its tallies as lanes."""
         at = np.flatnonzero(self._tally["key"][: self._tally.top] >> _CELL == self._cohorts[key])

@@ -16,8 +16,6 @@ from streams.ledger import Changes, Ledger
 
 _AT_ONCE: Final = 200_000
 """So many dossiers are held at once; one cohort may be larger."""
-_COHORTS: Final = 500
-"""So many cohorts that were cut short are counted at once."""
 
 
 async def rebuild(
@@ -48,15 +46,6 @@ async def rebuild(
     if saving is not None:
         await saving
     return done, moved
-
-
-async def tally(store: Store, keys: Sequence[CohortKey], procedures: Procedures, version: int) -> None:
-    """Write tallies of cohorts anew, as of a version, from their dossiers. Raises Retry and Fatal."""
-    for at in range(0, len(keys), _COHORTS):
-        some = keys[at : at + _COHORTS]
-        ledger = Ledger(procedures)
-        ledger.load(some, await store.load(some))
-        await store.save_tallies(ledger.every(version))
 
 
 def _counted(procedures: Procedures, keys: Sequence[CohortKey], stored: Stored, learnt: int) -> Changes:

@@ -17,7 +17,7 @@ from sinks.parity import CAUSES
 from tests.recount.recount import recount
 from tests.support.stack import Stack, running
 from tests.support.steps import once, walk
-from tests.support.swapping import GROUPS, UNEXPLAINED, Live, document
+from tests.support.swapping import GROUPS, UNEXPLAINED, Live, beside, document
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.stack
@@ -34,27 +34,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         found = Live(up, folder, 20261126, EVENTS)
         found.publish(BASE)
         yield found
-
-
-@contextmanager
-def beside(work: Callable[[], object]) -> Iterator[None]:
-    """Something that goes on in a thread; what it raises is raised at the end."""
-    failed: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  # raised again below
-            failed.append(error)
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 def record(stack: Stack, name: str) -> dict[str, Any]:
@@ -120,14 +99,14 @@ def test_equal_beside_live_events_then_put_in_their_place_while_more_arrive(live
     with beside(lambda: rehearse(live, "re", [base[::2], base[1::2]])):
         eventually(lambda: bool(record(stack, "re")), "it has begun")
         live.publish(8)
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+    with beside(lambda: live.trickle(4)):
         code, report, told = document(stack, "parity", "re")
     assert code == 0, told
     assert report["equal"]
     assert report["left_aside"] > 0
     assert report["causes"] == report["rows"] == report["samples"] == []
 
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+    with beside(lambda: live.trickle(4)):
         done = stack.done("swap", "re")
     assert done.returncode == 0, done.stderr
     live.publish(2)
@@ -147,7 +126,7 @@ def test_equal_beside_live_events_then_put_in_their_place_while_more_arrive(live
     resumed = stack.done("replay", "resume", "re")
     assert resumed.returncode == 2
 
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+    with beside(lambda: live.trickle(3)):
         stack.run("swap", "--back")
     live.publish(1)
     live.exact()
@@ -222,7 +201,7 @@ def test_months_alone(live: Live) -> None:
     odd = stack.query("SELECT max(cohort) FROM dossiers WHERE cohort BETWEEN 200000 AND 201499")
     months = sorted({*cohorts, *([odd] if int(odd) else [])})
     options = [f"--month={month[:4]}-{month[4:]}" for month in months]
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(6)]):
+    with beside(lambda: live.trickle(6)):
         stack.run("swap", "half", *options, "--because", "two months")
     live.publish(1)
     later = live.truth[len(before) :]
@@ -240,7 +219,7 @@ def test_months_alone(live: Live) -> None:
     assert live.rates() == every.rates(by=GROUPS, form="both")
     assert stack.done("audit", "--all").returncode == 0
     assert stack.query(UNEXPLAINED) == "0"
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(4)]):
+    with beside(lambda: live.trickle(4)):
         stack.run("swap", "--back")
     live.publish(1)
     live.exact()
@@ -269,13 +248,13 @@ def test_killed_at_every_step_the_same_command_ends_it(live: Live) -> None:
     rehearse(live, "killed", [list(live.truth)])
     parity = walk(stack, "parity", "killed")
     assert (parity.code, parity.deaths > 0) == (0, True), parity.said
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+    with beside(lambda: live.trickle(3)):
         there = walk(stack, "swap", "killed")
     assert there.code == 0, there.said
     assert there.deaths > 10
     live.publish(1)
     live.exact()
-    with beside(lambda: [live.publish(1, wait=False) for _ in range(3)]):
+    with beside(lambda: live.trickle(3)):
         back = walk(stack, "swap", "--back")
     assert back.code == 0, back.said
     live.publish(1)

@@ -1,9 +1,9 @@
 """Killing a command at each of its steps: `python -m tests.support.steps FIRST STRIDE COMMAND…`.
 
 The command runs in a fork of this process, which kills itself with SIGKILL in front of its n-th statement
-that writes, or call that moves a group; then it is run again, with n one (or `STRIDE`) higher, until it ends by
-itself. So every state that a death leaves is taken up by a run that dies one step later. One JSON document on
-stdout says how many deaths there were, and what the last run said.
+that writes, or call that moves a group; then it is run again, with n one (or `STRIDE`) higher, until it ends
+by itself. So every state that a death leaves is taken up by a run that dies one step later. One JSON document
+on stdout says how many deaths there were, and what the last run said.
 """
 
 import importlib

@@ -2,7 +2,9 @@
 
 import json
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +42,27 @@ def write(path: Path, lines: Iterable[tuple[int, bytes]]) -> Path:
     return path
 
 
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Something that goes on in a thread; what it raises is raised at the end."""
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
 class Live:
     """A stack, and the lines that its live figures must follow from."""
 
@@ -65,6 +88,11 @@ class Live:
         some = self.take(lines)
         self.truth += some
         self.stack.run("publish", self.log(some), *(["--wait"] if wait else []))
+
+    def trickle(self, lines: int) -> None:
+        """Send the next lines one after the other, and wait for none."""
+        for _ in range(lines):
+            self.publish(1, wait=False)
 
     def rates(self, *options: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.stack.json("rates", *BY, *options)["rows"]
