@@ -468,15 +468,16 @@ async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> di
 
     Those from after its beginning, and of logs whatever live received since the log's last line.
     """
-    from producers import topics
+    from producers.rehearsing import known_from
 
     if rehearsal.live_topic_id != topic.topic_id:
         return dict.fromkeys(range(topic.partitions), 0)
     ends = _copied(rehearsal)
     starts = {partition: ends.get(partition, 0) for partition in range(topic.partitions)}
     if not rehearsal.from_topic:
-        since = await asyncio.to_thread(topics.since, live.kafka, live.topic, topic.partitions, rehearsal.cut)
-        starts = {partition: min(start, since[partition][0]) for partition, start in starts.items()}
+        starts = await asyncio.to_thread(
+            known_from, live.kafka, live.topic, rehearsal.topic, starts, rehearsal.cut
+        )
     return starts
 
 
