@@ -48,7 +48,9 @@ def rates(
         complete = await reads.complete_to(database)
         if complete is not None and known is not None:
             complete = min(complete, known - 1)
-        return complete, await reads.rates(database, wanted, forms, groups, period, scope, known)
+        return complete, await reads.steady(
+            database, lambda: reads.rates(database, wanted, forms, groups, period, scope, known)
+        )
 
     complete, rows = ask(question)
     complete_to = clock.iso(complete) if complete is not None else None

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LOGS: Final = (".ndjson", ".jsonl", ".gz", ".zst", ".parquet")
 """What counts as an event log in a folder."""
+REBUILD: Final = "rebuild"
+"""The rehearsal that `motcua rebuild` makes."""
 _ELSEWHERE_SECONDS: Final = 20.0
 """How long one that runs in another place may be silent before it is taken for dead."""
 _MEMBER_SECONDS: Final = 8.0
@@ -207,8 +209,11 @@ def _none(name: str) -> WrongUse:
 
 async def _play(live: Settings, found: Settings, start: _Start | None) -> "tuple[Rehearsal, bool]":
     """Begin a rehearsal, or go on with one, until it is done or told to end."""
-    from sinks import rehearsals
+    from sinks import rehearsals, swaps
 
+    if found.on == REBUILD:
+        msg = f"{REBUILD} is what motcua rebuild makes"
+        raise WrongUse(f"{msg}. Next: {'another name' if start else 'motcua rebuild'}")
     step_back()
     async with _known(live) as database:
         if start is None and await _there(database, found.on) is None:
@@ -226,6 +231,9 @@ async def _play(live: Settings, found: Settings, start: _Start | None) -> "tuple
                 if there.state == "running" and there.place != place_of(live):
                     msg = f"rehearsal {found.on} runs at {there.place}. Next: motcua replay pause {found.on}"
                     raise WrongUse(msg)
+                if await swaps.former(database, found.on):
+                    msg = f"database {found.database} holds what was live before {found.on}"
+                    raise WrongUse(f"{msg}. Next: motcua swap --back, or motcua replay drop {found.on}")
                 begun = there
             else:
                 if there is not None:
@@ -395,7 +403,7 @@ async def _drop(live: Settings, name: str) -> None:
     """Topic, group, database, and only then what is known of it: a drop that was killed is run again."""
     from motcua import wiring
     from producers import topics
-    from sinks import generations, rehearsals
+    from sinks import generations, rehearsals, swaps
 
     found = rehearsed(live, name)
     async with _known(live) as database:
@@ -403,6 +411,11 @@ async def _drop(live: Settings, name: str) -> None:
         if stored is None or stored.rehearsal.state == "dropped":
             raise _none(name)
         with held(live, name):
+            under_way = await swaps.unfinished(database)
+            if under_way is not None and under_way.name == name:
+                command = "motcua swap --back" if under_way.kind == "back" else f"motcua swap {name}"
+                msg = f"swap {under_way.number} of {name} is under way or was killed"
+                raise WrongUse(f"{msg}; nothing was deleted. Next: {command}")
             group = generations.group(stored.rehearsal.generation, name)
             loop = asyncio.get_running_loop()
             until = loop.time() + _MEMBER_SECONDS

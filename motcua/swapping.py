@@ -9,18 +9,20 @@ import asyncio
 import getpass
 import re
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
 
+from infra.local import claim
 from infra.local.trouble import WrongUse
 from motcua import clock
 from motcua.access import unlimited
 from motcua.cli import Json, app, bar, console, say, settings, show, table, wrong
+from motcua.replaying import REBUILD
 from motcua.settings import Settings, rehearsed
 from rates.definitions import DEFINITIONS, Definition, definition
 from rates.effects import due, version
@@ -34,12 +36,12 @@ if TYPE_CHECKING:
     from sinks.rehearsals import Rehearsal
     from sinks.swaps import Plan
 
-REBUILD: Final = "rebuild"
-"""The rehearsal that `motcua rebuild` makes."""
 _REBUILT: Final = ("other-register", "other-definition", "tallies-alone")
 """What a rebuild is for: a tally that its dossiers did not add up to is set right, too."""
 GONE_SECONDS: Final = 60.0
 """How long workers of the old generation may take to leave."""
+_MEMBER_SECONDS: Final = 8.0
+"""How long a worker that was just killed counts as alive."""
 _SHOWN: Final = 20
 _MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 
@@ -142,8 +144,8 @@ def rebuild(
     """Count every dossier anew, in a database beside live; compare, say what moves, and swap."""
     wanted = (_definition(definition_id),) if definition_id else DEFINITIONS
     live = _whole()
-    asyncio.run(_rebuilt(live, wanted, register))
-    if keep:
+    done = asyncio.run(_rebuilt(live, wanted, register))
+    if keep and done:
         say("it is not live yet. Next: motcua swap rebuild, or motcua replay drop rebuild")
         return
     because = f"rebuild with register {register}" if register else "rebuild"
@@ -151,7 +153,8 @@ def rebuild(
     say(f"the rebuilt tallies are live, as generation {plan.generation}. Next: motcua rates, or swap --back")
 
 
-async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory: Path | None) -> None:
+async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory: Path | None) -> bool:
+    """Whether a rebuild was made; not while the swap of an earlier one waits to be taken up."""
     from motcua.rehearsal import held
     from motcua.wiring import database as connecting
     from motcua.wiring import migrated, source
@@ -165,9 +168,10 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
         Register.read(directory)  # what is wrong with it is said before anything is made
     async with migrated(live) as database:
         under_way = await swaps.unfinished(database)
-        if under_way is not None and under_way.name == REBUILD:
-            return
-        with held(live, REBUILD):
+        if under_way is not None:
+            _ours(under_way, REBUILD)
+            return False
+        with _alone(live), held(live, REBUILD):
             stored = await rehearsals.find(database, REBUILD)
             version_of = stored.version if stored else 0
             topic = await asyncio.to_thread(source, live)
@@ -175,6 +179,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
             if topic is None or known is None:
                 raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
             reached, _ = await swaps.reached(database)
+            durable = due({at: row.version for at, row in reached.items()}, known[0])
             begun = rehearsals.Rehearsal(
                 name=REBUILD,
                 state="running",
@@ -184,7 +189,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                 generation=known[0],
                 from_topic=True,
                 live_topic_id=topic.topic_id,
-                ends={at: due({at: row.version}, known[0]).get(at, 0) for at, row in reached.items()},
+                ends={at: durable.get(at, 0) for at in range(topic.partitions)},
                 register=str(directory or ""),
             )
             await rehearsals.save(database, begun, version_of + 1, now)
@@ -197,16 +202,18 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                 else:
                     await reference.copy(database, shadow, now)
                 counted = await reference.load(shadow)
-                await swaps.remember(shadow, live.database)
                 store = CohortStore(database)
                 with bar("counted anew") as progress:
                     done, moved = await rebuilding(
                         store, await store.sizes(), CohortStore(shadow), counted, now, progress
                     )
+                await swaps.remember(shadow, live.database)
+                await swaps.trim(shadow, begun.ends, known[0])
                 ended = msgspec.structs.replace(begun, state="done", events=done)
                 await rehearsals.save(database, ended, version_of + 2, clock.now())
                 say(f"{done:,} dossiers counted anew, {moved:,} of them count in another way than before")
-                report = await parity.compare(database, found.database, await _begins(database, ended))
+                begins = await _begins(database, ended)
+                report = await parity.compare(database, found.database, begins, shared=True)
                 accepted = report.allowed(_REBUILT)
                 await swaps.save_report(database, REBUILD, report, clock.now(), accepted=accepted)
                 before = await reads.rates(database, definitions, ("reported",))
@@ -219,6 +226,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                     _print(report, REBUILD, list(_REBUILT))
                     msg = "the rebuilt dossiers differ in more than how they count; nothing was swapped"
                     raise Fatal(f"{msg}. Next: motcua parity {REBUILD}, and report it")
+    return True
 
 
 def _rate(row: dict[str, Any]) -> str:
@@ -251,8 +259,16 @@ async def _reported(live: Settings, found: Settings, allowed: list[str]) -> "Rep
             raise WrongUse(f"there is no rehearsal {found.on}. Next: motcua replay list")
         if of.rehearsal.state == "running":
             raise WrongUse(f"rehearsal {found.on} still runs. Next: motcua replay status {found.on}")
+        under_way = await swaps.unfinished(database)
+        if under_way is not None:
+            raise Fatal(f"swap {under_way.number} is under way or was killed. Next: {_command(under_way)}")
         async with migrated(found):
-            report = await parity.compare(database, found.database, await _begins(database, of.rehearsal))
+            report = await parity.compare(
+                database,
+                found.database,
+                await _begins(database, of.rehearsal),
+                shared=found.on == REBUILD,
+            )
         await swaps.save_report(database, found.on, report, clock.now(), accepted=report.allowed(allowed))
         return report
 
@@ -262,122 +278,189 @@ async def _begins(database: "Database", rehearsal: "Rehearsal") -> Any:
     from sinks import generations, parity
 
     known = await generations.latest(database)
-    ends = rehearsal.ends
+    ends = _copied(rehearsal)
     if known is None or not ends or known[1].topic_id != rehearsal.live_topic_id:
         return parity.NONE
     return parity.Begins([version(known[0], ends[partition], 0) for partition in sorted(ends)])
 
 
+def _copied(rehearsal: "Rehearsal") -> dict[int, int]:
+    """Up to which offsets of the live topic a rehearsal was to know it, or, copied in part, does."""
+    return {at: min(end, rehearsal.offsets.get(at, end)) for at, end in rehearsal.ends.items()}
+
+
 async def _swap(live: Settings, name: str, months: list[int], because: str) -> "Plan":
+    from motcua.rehearsal import held
     from motcua.wiring import migrated, source
     from sinks import generations, parity, rehearsals, swaps
 
     found = rehearsed(live, name)
     async with migrated(live) as database:
-        under_way = await swaps.unfinished(database)
-        if under_way is not None:
-            return await _taken_up(live, database, under_way, name)
-        stored = await rehearsals.find(database, name)
-        if stored is None or stored.rehearsal.state == "dropped":
-            raise WrongUse(f"there is no rehearsal {name}. Next: motcua replay list")
-        rehearsal = stored.rehearsal
-        if rehearsal.state not in ("done", "stopped"):
-            msg = f"rehearsal {name} is {rehearsal.state}"
-            raise WrongUse(f"{msg}. Next: motcua replay resume {name}, or motcua replay stop {name}")
-        if not because:
-            report = await swaps.reported(database, name)
-            now = await parity.stamp(database, found.database)
-            if report is None or report[0] != now or not report[1]:
-                why = (
-                    "there is no parity report of it"
-                    if report is None
-                    else "it has changed since its parity report"
-                    if report[0] != now
-                    else "its parity report has differences that were not allowed"
-                )
-                msg = f"{name} is not put in the place of live: {why}"
-                raise Fatal(f'{msg}. Next: motcua parity {name}, or motcua swap {name} --because "…"')
-        topic = await asyncio.to_thread(source, live)
-        if topic is None:
-            raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
-        starts = await _starts(live, rehearsal, topic)
-        left, own = await swaps.reached(database)
-        if months:
-            at = due({partition: row.version for partition, row in left.items()}, own)
-            starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
-            say(f"making what is to go live, with {len(months)} months of {name}")
-            await swaps.build(database, found.database, months)
-        else:
-            await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
-        complete = {at: row.complete_to for at, row in left.items()}
-        if not months:
-            async with migrated(found) as own_database:
-                at_end, _ = await swaps.reached(own_database)
-            complete |= {partition: row.complete_to for partition, row in at_end.items()}
-        numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
-        known = await generations.latest(database)
-        plan = swaps.Plan(
-            number=len(await swaps.listed(database)) + 1,
-            kind="swap",
-            name=name,
-            database=found.database,
-            months=tuple(months),
-            because=because or "parity",
-            by=_who(),
-            at=clock.now(),
-            generation=max(*numbers, known[0] if known else 0) + 1,
-            pairs=await swaps.paired(
-                database,
-                found.database,
-                "next_" if months else "",
-                whole=not months,
-                register=bool(rehearsal.register),
-            ),
-            starts=starts,
-            complete=complete,
-        )
-        return await _done(live, database, plan, topic)
+        with _alone(live), held(live, name):
+            under_way = await swaps.unfinished(database)
+            if under_way is not None:
+                return await _taken_up(live, database, under_way, name)
+            stored = await rehearsals.find(database, name)
+            if stored is None or stored.rehearsal.state == "dropped":
+                raise WrongUse(f"there is no rehearsal {name}. Next: motcua replay list")
+            rehearsal = stored.rehearsal
+            if rehearsal.state not in ("done", "stopped"):
+                msg = f"rehearsal {name} is {rehearsal.state}"
+                raise WrongUse(f"{msg}. Next: motcua replay resume {name}, or motcua replay stop {name}")
+            if await swaps.former(database, name):
+                msg = f"database {found.database} holds what was live before {name}"
+                raise Fatal(f"{msg}. Next: motcua swap --back, or motcua replay drop {name}")
+            if not because:
+                report = await swaps.reported(database, name)
+                now = await parity.stamp(database, found.database)
+                if report is None or report[0] != now or not report[1]:
+                    why = (
+                        "there is no parity report of it"
+                        if report is None
+                        else "it or live has changed since its parity report"
+                        if report[0] != now
+                        else "its parity report has differences that were not allowed"
+                    )
+                    msg = f"{name} is not put in the place of live: {why}"
+                    raise Fatal(f'{msg}. Next: motcua parity {name}, or motcua swap {name} --because "…"')
+            topic = await asyncio.to_thread(source, live)
+            if topic is None:
+                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+            await _at_rest(live, found, rehearsal)
+            starts = await _starts(live, rehearsal, topic)
+            left, own = await swaps.reached(database)
+            numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
+            known = await generations.latest(database)
+            generation = max(*numbers, known[0] if known else 0) + 1
+            if months:
+                at = due({partition: row.version for partition, row in left.items()}, own)
+                starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
+                say(f"making what is to go live, with {len(months)} months of {name}")
+                await swaps.build(database, found.database, months)
+                await swaps.renumber(database, f"{found.database}.next_", starts, own, generation)
+            else:
+                await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
+                if name == REBUILD:
+                    await swaps.renumber(database, f"{found.database}.", starts, own, generation)
+            await _held_by_kafka(live, topic, starts, because)
+            complete = {at: row.complete_to for at, row in left.items()}
+            if not months:
+                async with migrated(found) as own_database:
+                    at_end, _ = await swaps.reached(own_database)
+                complete |= {partition: row.complete_to for partition, row in at_end.items()}
+            plan = swaps.Plan(
+                number=len(await swaps.listed(database)) + 1,
+                kind="swap",
+                name=name,
+                database=found.database,
+                months=tuple(months),
+                because=because or "parity",
+                by=_who(),
+                at=clock.now(),
+                generation=generation,
+                pairs=await swaps.paired(
+                    database,
+                    found.database,
+                    "next_" if months else "",
+                    whole=not months,
+                    register=bool(rehearsal.register),
+                ),
+                starts=starts,
+                complete=complete,
+            )
+            return await _done(live, database, plan, topic)
+
+
+@contextmanager
+def _alone(live: Settings) -> Iterator[None]:
+    """One swap, swap back or rebuild at a time. `WrongUse` while another runs here."""
+    place = live.data_dir.absolute() / "swapping"
+    if pid := claim.supervisor(place):
+        raise WrongUse(f"a swap or a rebuild runs (process {pid}). Next: wait for it")
+    with claim.claim(place):
+        yield
+
+
+async def _at_rest(live: Settings, found: Settings, rehearsal: "Rehearsal") -> None:
+    """`Fatal` unless all that was sent into a rehearsal is in its database, and nobody writes there."""
+    from motcua.rehearsal import lag
+    from motcua.wiring import database as connecting
+    from motcua.wiring import source
+    from producers import topics
+    from sinks import generations
+
+    if found.on == REBUILD:
+        return
+    own = await asyncio.to_thread(source, found)
+    if own is None or not rehearsal.generation:
+        raise Fatal(f"rehearsal {found.on} has no topic. Next: motcua replay resume {found.on}")
+    group = generations.group(rehearsal.generation, found.on)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _MEMBER_SECONDS
+    while await asyncio.to_thread(topics.members, live.kafka, [group]):
+        if loop.time() > until:
+            raise Fatal(f"a worker reads as {group}. Next: stop it, then the same command again")
+        await asyncio.sleep(0.1)
+    async with connecting(found) as own_database:
+        behind = await lag(found, own_database, rehearsal.generation, own.partitions)
+    if behind:
+        msg = f"{behind:,} messages of rehearsal {found.on} are not in its database yet"
+        raise Fatal(f"{msg}. Next: motcua replay resume {found.on}")
+
+
+async def _held_by_kafka(live: Settings, topic: "Source", starts: dict[int, int], because: str) -> None:
+    """`Fatal` where Kafka no longer holds what the new generation is to read first, but for a reason."""
+    from producers import topics
+
+    bounds = await asyncio.to_thread(topics.bounds, live.kafka, live.topic, topic.partitions)
+    gone = {at: bounds[at][0] - start for at, start in starts.items() if start < bounds[at][0]}
+    if gone and not because:
+        msg = f"Kafka no longer holds {sum(gone.values()):,} messages that came after what is to go live"
+        raise Fatal(f'{msg}. Next: replay their event logs, too, or the same command with --because "…"')
 
 
 async def _back(live: Settings, because: str) -> "Plan":
+    from motcua.rehearsal import held
     from motcua.wiring import migrated, source
     from sinks import generations, swaps
 
     async with migrated(live) as database:
-        under_way = await swaps.unfinished(database)
-        if under_way is not None:
-            return await _taken_up(live, database, under_way, "")
-        found = await swaps.listed(database)
-        if not found or found[0].kind == "back":
-            raise Fatal("there is no swap to take back. Next: motcua swap NAME")
-        last = found[0]
-        topic = await asyncio.to_thread(source, live)
-        if topic is None:
-            raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
-        there = await database.value(
-            "SELECT count() FROM system.databases WHERE name = {name:String}", {"name": last.database}
-        )
-        if not there:
-            msg = f"what was live before {last.name} was dropped with database {last.database}"
-            raise Fatal(f"{msg}, so it cannot be put back. Next: motcua replay")
-        known = await generations.latest(database)
-        plan = swaps.Plan(
-            number=last.number + 1,
-            kind="back",
-            name=last.name,
-            database=last.database,
-            months=last.months,
-            because=because or f"back from swap {last.number}",
-            by=_who(),
-            at=clock.now(),
-            generation=max(last.generation, known[0] if known else 0) + 1,
-            pairs=tuple(
-                swaps.Pair(pair.live, pair.other, pair.other_uuid, pair.live_uuid) for pair in last.pairs
-            ),
-            starts=last.left,
-            complete=last.left_complete,
-        )
-        return await _done(live, database, plan, topic)
+        with _alone(live):
+            under_way = await swaps.unfinished(database)
+            if under_way is not None:
+                return await _taken_up(live, database, under_way, "")
+            found = await swaps.listed(database)
+            if not found or found[0].kind == "back":
+                raise Fatal("there is no swap to take back. Next: motcua swap NAME")
+            last = found[0]
+            topic = await asyncio.to_thread(source, live)
+            if topic is None:
+                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+            if await swaps.standing(database, last) != "after":
+                msg = f"what was live before {last.name} is gone: {last.database} was dropped or made anew"
+                raise Fatal(f"{msg}. Next: motcua replay its logs, and swap that")
+            starts = {at: (last.left or {}).get(at, 0) for at in range(topic.partitions)}
+            await _held_by_kafka(live, topic, starts, because)
+            known = await generations.latest(database)
+            plan = swaps.Plan(
+                number=last.number + 1,
+                kind="back",
+                name=last.name,
+                database=last.database,
+                months=last.months,
+                because=because or f"back from swap {last.number}",
+                by=_who(),
+                at=clock.now(),
+                generation=max(last.generation, known[0] if known else 0) + 1,
+                pairs=tuple(
+                    swaps.Pair(pair.live, pair.other, pair.other_uuid, pair.live_uuid) for pair in last.pairs
+                ),
+                starts=starts,
+                complete=last.left_complete,
+                cut=last.left_generation,
+            )
+            with held(live, last.name):
+                return await _done(live, database, plan, topic)
 
 
 async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> dict[int, int]:
@@ -385,14 +468,16 @@ async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> di
 
     Those from after its beginning, and of logs whatever live received since the log's last line.
     """
-    from producers import topics
+    from producers.rehearsing import known_from
 
     if rehearsal.live_topic_id != topic.topic_id:
         return dict.fromkeys(range(topic.partitions), 0)
-    starts = {partition: rehearsal.ends.get(partition, 0) for partition in range(topic.partitions)}
+    ends = _copied(rehearsal)
+    starts = {partition: ends.get(partition, 0) for partition in range(topic.partitions)}
     if not rehearsal.from_topic:
-        since = await asyncio.to_thread(topics.since, live.kafka, live.topic, topic.partitions, rehearsal.cut)
-        starts = {partition: min(start, since[partition][0]) for partition, start in starts.items()}
+        starts = await asyncio.to_thread(
+            known_from, live.kafka, live.topic, rehearsal.topic, starts, rehearsal.cut
+        )
     return starts
 
 
@@ -400,15 +485,22 @@ async def _taken_up(live: Settings, database: "Database", plan: "Plan", name: st
     """Go on with a swap that was killed, if it is the one that is asked for."""
     from motcua.wiring import source
 
-    asked = "back" if not name else "swap"
-    if plan.kind != asked or (name and plan.name != name):
-        command = "motcua swap --back" if plan.kind == "back" else f"motcua swap {plan.name}"
-        raise Fatal(f"swap {plan.number} is under way or was killed. Next: {command}")
+    _ours(plan, name)
     topic = await asyncio.to_thread(source, live)
     if topic is None:
         raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
     say(f"swap {plan.number} was begun and not ended: it is taken up again")
     return await _done(live, database, plan, topic)
+
+
+def _command(plan: "Plan") -> str:
+    return "motcua swap --back" if plan.kind == "back" else f"motcua swap {plan.name}"
+
+
+def _ours(plan: "Plan", name: str) -> None:
+    """`Fatal` unless a swap that is under way is the one of `name`, or with "" the one back."""
+    if plan.kind != ("swap" if name else "back") or (name and plan.name != name):
+        raise Fatal(f"swap {plan.number} is under way or was killed. Next: {_command(plan)}")
 
 
 async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Source") -> "Plan":
@@ -427,23 +519,24 @@ async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Sour
     while alive := await asyncio.to_thread(topics.members, live.kafka, groups):
         if loop.time() > until:
             msg = f"workers still read as {', '.join(alive)}; nothing was exchanged"
-            command = "--back" if plan.kind == "back" else plan.name
-            raise Retry("worker", f"{msg}. Next: stop them, then motcua swap {command} again")
+            raise Retry("worker", f"{msg}. Next: stop them, then {_command(plan)} again")
         await asyncio.sleep(0.1)
-    if not plan.left:
+    if plan.left is None:
         left, own = await swaps.reached(database)
         plan = msgspec.structs.replace(
             plan,
             left=due({at: row.version for at, row in left.items()}, own),
+            left_generation=own,
             left_complete={at: row.complete_to for at, row in left.items()},
         )
         await swaps.save(database, plan)
     await swaps.exchange(database, plan)
+    if plan.cut:
+        await swaps.renumber(database, f"{database.name}.", plan.starts, plan.cut, plan.generation)
     await swaps.begin(database, plan)
-    with suppress(WrongUse):
-        await asyncio.to_thread(
-            topics.rewind, live.kafka, live.topic, generations.group(plan.generation), plan.starts
-        )
+    await asyncio.to_thread(
+        topics.rewind, live.kafka, live.topic, generations.group(plan.generation), plan.starts
+    )
     plan = msgspec.structs.replace(plan, state="done")
     await swaps.save(database, plan)
     return plan

@@ -14,8 +14,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from aiohttp import web
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from infra.local.trouble import WrongUse
 from motcua import clock, logs
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from streams.intake import App
 
 
+log = structlog.get_logger(__name__)
+
 SETTLE_SECONDS: Final = 10.0
 """How often a worker that is up to date looks for a month whose sums can be kept."""
 MOVED_SECONDS: Final = 0.5
@@ -49,11 +52,20 @@ class Moved(Fatal):
 
 
 def patiently() -> AsyncRetrying:
-    """Tries of what may still be coming up."""
+    """Tries of what may still be coming up; what is waited for is logged, each once."""
+    told: set[str] = set()
+
+    def tell(state: RetryCallState) -> None:
+        why = str(state.outcome.exception()) if state.outcome is not None else ""
+        if state.attempt_number > 1 and why not in told:
+            log.info("waiting", why=why)
+            told.add(why)
+
     return AsyncRetrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_fixed(0.2),
         stop=stop_after_delay(START_SECONDS),
+        before_sleep=tell,
         reraise=True,
     )
 
@@ -201,10 +213,8 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
     async for attempt in patiently():
         with attempt:
             async with database(settings) as connected:
-                under_way = await swaps.unfinished(connected) if await connected.exists() else None
-            if under_way is not None:
-                msg = f"swap {under_way.number} is under way"
-                raise Retry("clickhouse", f"{msg}. Next: motcua swap, as it was given, if it was killed")
+                if await connected.exists():
+                    await _swapped(connected)
             if say is not None:
                 await prepare(settings, say)
             async with migrated(settings) as connected:
@@ -212,8 +222,20 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
                 if found is None:
                     msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
                     raise Fatal(msg)
-                return await generations.confirmed(connected, found), found
+                confirmed = await generations.confirmed(connected, found)
+                # One that began meanwhile is written down before its generation is.
+                await _swapped(connected)
+                return confirmed, found
     raise AssertionError  # reraise=True: the loop above returns or raises
+
+
+async def _swapped(connected: Database) -> None:
+    """`Retry` while a swap is under way."""
+    under_way = await swaps.unfinished(connected)
+    if under_way is not None:
+        command = "motcua swap --back" if under_way.kind == "back" else f"motcua swap {under_way.name}"
+        msg = f"swap {under_way.number} is under way"
+        raise Retry("clickhouse", f"{msg}. Next: wait for it, or, if it was killed, {command}")
 
 
 def worker(settings: Settings, generation: int, topic: Source) -> "App":

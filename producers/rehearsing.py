@@ -5,7 +5,7 @@ whoever goes on from a `Sent`, however old, sends the rest, and some of it twice
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -24,6 +24,9 @@ from rates.failures import Retry
 
 _TELL_SECONDS: Final = 0.25
 _NAP: Final = 0.1
+_READ_SECONDS: Final = 30.0
+_SAME: Final = 1_000
+"""So many messages of one moment are looked at, by partition."""
 _MOST: Final = 1 << 20
 """More messages than the brokers send of a partition at once."""
 _RECORD: Final = b'"MaHoSo"'
@@ -221,6 +224,51 @@ class Rehearser:
                 moved = time.monotonic()
             elif time.monotonic() - moved > self.patience:
                 raise Retry("kafka", f"topic {source} brings nothing more. Next: motcua status")
+
+
+def known_from(brokers: str, topic: str, rehearsed: str, ends: Mapping[int, int], cut: int) -> dict[int, int]:
+    """From which offset on a rehearsal of logs up to `cut` (ms) lacks messages of `topic`, up to `ends`.
+
+    What was received later is lacking. Of the messages of that very moment those are not that the rehearsal's
+    topic has, from the first on: one that counted twice would tell less of delay. Raises Retry.
+    """
+    partitions = max(ends) + 1
+    firsts, nexts = (topics.since(brokers, topic, partitions, at) for at in (cut, cut + 1))
+    starts = {at: min(end, firsts[at][0]) for at, end in ends.items()}
+    untils = {at: min(end, nexts[at][0], starts[at] + _SAME) for at, end in ends.items()}
+    same = {at: (starts[at], until) for at, until in untils.items() if starts[at] < until}
+    if not same:
+        return starts
+    there = topics.since(brokers, rehearsed, partitions, cut)
+    known = Counter(_read(brokers, rehearsed, {at: there[at] for at in same}))
+    for at, offset, key, value in _read_at(brokers, topic, same):
+        if offset == starts[at] and known[at, key, value]:
+            known[at, key, value] -= 1
+            starts[at] = offset + 1
+    return starts
+
+
+def _read(
+    brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]
+) -> Iterator[tuple[int, bytes | None, bytes | None]]:
+    return ((at, key, value) for at, _, key, value in _read_at(brokers, topic, ranges))
+
+
+def _read_at(
+    brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]
+) -> Iterator[tuple[int, int, bytes | None, bytes | None]]:
+    """The messages of some partitions, from an offset up to another, each partition in its order."""
+    with closing(_consumer(brokers)) as consumer:
+        for at, (first, end) in ranges.items():
+            partition = TopicPartition(topic, at)
+            consumer.assign([partition])
+            consumer.seek(partition, first)
+            until = time.monotonic() + _READ_SECONDS
+            while consumer.position(partition) < end:
+                if time.monotonic() > until:
+                    raise Retry("kafka", f"partition {at} of {topic} cannot be read. Next: motcua status")
+                for messages in consumer.poll(timeout_ms=500).values():
+                    yield from ((at, one.offset, one.key, one.value) for one in messages if one.offset < end)
 
 
 def _consumer(brokers: str) -> Any:

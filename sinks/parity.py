@@ -8,6 +8,7 @@ which is found per dossier from what both sides know of it: the two clocks (what
 what the record said, and what followed from the register and the definitions.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
@@ -64,6 +65,9 @@ _LATENESS: Final = (
 """Tallies that depend on when, or in which order, events were learnt."""
 _MOST_COHORTS: Final = 20_000
 """So many cohorts that differ are looked into; of the others it is said that they differ."""
+_LOOKS: Final = 8
+_LOOK_SECONDS: Final = 0.3
+"""Cohorts that differ are looked at again, while there are fewer of them each time."""
 SAMPLES: Final = 5
 """Of each cause."""
 
@@ -134,36 +138,44 @@ NONE: Final = Begins(())
 
 
 async def stamp(live: Database, other: str) -> str:
-    """What a report is true of: while it is the same, nothing was written on the rehearsed side."""
+    """What a report is true of: while it is the same, nothing was written on the rehearsed side, nor was live
+    swapped."""
     query = (
         f"SELECT concat(toString((SELECT sum(cityHash64(number, version)) FROM {other}.dossiers FINAL)), "
         "' ', "
         f"toString((SELECT sum(cityHash64(unit, system, basis, day, version)) FROM {other}.tallies FINAL "
-        f"WHERE received > 0))) SETTINGS {_FINAL}"
+        f"WHERE received > 0)), ' ', (SELECT toString(uuid) FROM system.tables WHERE "
+        f"database = '{live.name}' AND name = 'tallies')) SETTINGS {_FINAL}"
     )
     return str(await live.value(query))
 
 
-async def compare(live: Database, other: str, begins: Begins = NONE) -> Report:
-    """Hold the rehearsal in database `other` against the live one. Raises Retry and Fatal."""
+async def compare(live: Database, other: str, begins: Begins = NONE, *, shared: bool = False) -> Report:
+    """Hold the rehearsal in database `other` against the live one. Raises Retry and Fatal.
+
+    `shared`: the rehearsed side was made from live rows and has their versions, so that what is later is left
+    aside there, too.
+    """
     true_of = await stamp(live, other)
     later = begins.later()
     aside = int(
         await live.value(f"SELECT count() FROM {live.name}.history FINAL WHERE {later} SETTINGS {_FINAL}")
     )
-    ours, theirs = _Side(live.name, later if aside else ""), _Side(other, "")
-    counted = await live.rows(
-        "SELECT toString(unit) AS unit_code, cohort, max(a) AS ours, max(b) AS theirs, max(c) AS our_state, "
-        "max(d) AS their_state, max(e) AS our_dossiers, max(f) AS their_dossiers FROM ("
-        f"SELECT unit, cohort, a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f FROM ({ours.sums('a')}) UNION ALL "
-        f"SELECT unit, cohort, 0, b, 0, 0, 0, 0 FROM ({theirs.sums('b')}) UNION ALL "
-        f"SELECT unit, cohort, 0, 0, c, 0, e, 0 FROM ({ours.states('c', 'e')}) UNION ALL "
-        f"SELECT unit, cohort, 0, 0, 0, d, 0, f FROM ({theirs.states('d', 'f')})"
-        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {_FINAL}"
-    )
-    differ = [
-        row for row in counted if row["ours"] != row["theirs"] or row["our_state"] != row["their_state"]
-    ]
+    off = later if aside or shared else ""
+    ours, theirs = _Side(live.name, off), _Side(other, off if shared else "")
+    counted = await _cohorts(live, ours, theirs)
+    differ = _differing(counted)
+    # A change is stored before its dossier, and that before its tallies: what is on its way is no difference.
+    if begins.versions:
+        ours = _Side(live.name, later)
+    for _ in range(_LOOKS if begins.versions else 0):
+        if not differ or len(differ) > _MOST_COHORTS:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+        again = _differing(await _cohorts(live, ours, theirs, _among(differ)))
+        if len(again) == len(differ):
+            break
+        differ = again
     differences: list[Difference] = []
     causes: dict[Cause, int] = {}
     samples: list[Sample] = []
@@ -190,6 +202,25 @@ async def compare(live: Database, other: str, begins: Begins = NONE) -> Report:
         causes=causes,
         samples=samples,
     )
+
+
+async def _cohorts(
+    live: Database, ours: "_Side", theirs: "_Side", where: str = "true"
+) -> list[dict[str, Any]]:
+    """Cohorts with what their tallies and dossiers are on both sides, each as one number."""
+    return await live.rows(
+        "SELECT toString(unit) AS unit_code, cohort, max(a) AS ours, max(b) AS theirs, max(c) AS our_state, "
+        "max(d) AS their_state, max(e) AS our_dossiers, max(f) AS their_dossiers FROM ("
+        f"SELECT unit, cohort, a, 0 AS b, 0 AS c, 0 AS d, 0 AS e, 0 AS f FROM ({ours.sums('a', where)}) "
+        f"UNION ALL SELECT unit, cohort, 0, b, 0, 0, 0, 0 FROM ({theirs.sums('b', where)}) UNION ALL "
+        f"SELECT unit, cohort, 0, 0, c, 0, e, 0 FROM ({ours.states('c', 'e', where)}) UNION ALL "
+        f"SELECT unit, cohort, 0, 0, 0, d, 0, f FROM ({theirs.states('d', 'f', where)})"
+        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {_FINAL}"
+    )
+
+
+def _differing(counted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in counted if row["ours"] != row["theirs"] or row["our_state"] != row["their_state"]]
 
 
 class _Side:
@@ -221,10 +252,12 @@ class _Side:
             f"GROUP BY unit, cohort, system, basis, day HAVING {some}"
         )
 
-    def sums(self, name: str) -> str:
+    def sums(self, name: str, where: str) -> str:
         """One number for all tallies of a cohort."""
         hashed = f"cityHash64(system, basis, day, {', '.join(TALLIES)})"
-        return f"SELECT unit, cohort, sum({hashed}) AS {name} FROM ({self.cells()}) GROUP BY unit, cohort"
+        return (
+            f"SELECT unit, cohort, sum({hashed}) AS {name} FROM ({self.cells(where)}) GROUP BY unit, cohort"
+        )
 
     def dossiers(self, where: str = "true") -> str:
         """Dossiers with their states."""
@@ -240,11 +273,11 @@ class _Side:
             f"WHERE {where} AND NOT ({self._later}) AND ({keys}) IN ({moved}) GROUP BY {keys}"
         )
 
-    def states(self, name: str, count: str) -> str:
+    def states(self, name: str, count: str, where: str) -> str:
         """One number for the states of all dossiers of a cohort, and how many there are."""
         return (
             f"SELECT unit, cohort, sum(cityHash64(number, {', '.join(_STATE)})) AS {name}, "
-            f"count() AS {count} FROM ({self.dossiers()}) GROUP BY unit, cohort"
+            f"count() AS {count} FROM ({self.dossiers(where)}) GROUP BY unit, cohort"
         )
 
     def said(self, where: str) -> str:

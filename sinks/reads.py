@@ -3,14 +3,16 @@
 Rates are sums over the `rates_*` views, so counts are pooled and no ratio is ever averaged.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rates.definitions import FORMS, Definition, Form
 from rates.tallies import BASES, BIT, SYSTEMS
 from sinks.client import Database
 from sinks.history import as_known
 from sinks.migrate import body, named
+
+T = TypeVar("T")
 
 GROUPS: Final = ("unit", "body", "day", "month", "system")
 
@@ -110,6 +112,19 @@ def _counted(definition: Definition, kept: str, source: str, basis: str = "basis
         f"{definition.denominator} AS denominator FROM {source} "
         f"WHERE {basis} = {BASES.index(definition.basis)})"
     )
+
+
+async def steady(database: Database, question: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a question of several queries, asked again if a swap came in between."""
+    live = (
+        "SELECT arraySort(groupArray(toString(uuid))) FROM system.tables "
+        "WHERE database = {name:String} AND name IN ('history', 'tallies')"
+    )
+    while True:
+        before = await database.value(live, {"name": database.name})
+        answer = await question()
+        if before == await database.value(live, {"name": database.name}):
+            return answer
 
 
 async def complete_to(database: Database) -> int | None:

@@ -7,7 +7,7 @@ live is above both, and begins where the rehearsal's knowledge of the live topic
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -18,7 +18,7 @@ from rates.failures import Fatal
 from sinks import reference
 from sinks.client import Database, strings, uints
 from sinks.cohorts import CohortStore
-from sinks.parity import Report
+from sinks.parity import Begins, Report
 
 Kind: TypeAlias = Literal["swap", "back"]
 TABLES: Final = ("history", "dossiers", "tallies")
@@ -43,8 +43,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """A swap, whole or of months (yyyymm), or one back.
 
     `starts`: the offset of the live topic, by partition, from which the new `generation` reads; `complete`:
-    what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, from
-    where a swap back reads on. `state`: *begun* until everything is in place.
+    what figures are complete to there, seconds since 1970 UTC. `left`: how far what goes out is durable, by
+    the offsets of `left_generation`, from where a swap back reads on; None until workers are gone.
+    `cut`: the generation of what goes live, where a worker may have ended between its steps, or 0. `state`:
+    *begun* until everything is in place.
     """
 
     number: int
@@ -60,8 +62,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     pairs: tuple[Pair, ...]
     starts: dict[int, int]
     complete: dict[int, int]
-    left: dict[int, int] = {}
+    left: dict[int, int] | None = None
+    left_generation: int = 0
     left_complete: dict[int, int] = {}
+    cut: int = 0
 
 
 _as_plan: Final = msgspec.json.Decoder(Plan)
@@ -140,20 +144,49 @@ async def _uuids(database: Database, name: str) -> Mapping[str, str]:
     return {row["name"]: row["one"] for row in rows}
 
 
+async def standing(database: Database, plan: Plan) -> Literal["before", "after", "between", "elsewhere"]:
+    """Whether a plan's tables stand as before it, as after it, or some so; *elsewhere*: one is gone."""
+    found = {await _stands(database, plan.database, pair) for pair in plan.pairs if pair.live in TABLES}
+    if None in found:
+        return "elsewhere"
+    return "between" if len(found) > 1 else "after" if found == {True} else "before"
+
+
+async def _stands(database: Database, other: str, pair: Pair) -> bool | None:
+    """Whether a pair was exchanged; None where other tables have their names now."""
+    here = (await _uuids(database, database.name)).get(pair.live)
+    there = (await _uuids(database, other)).get(pair.other.removeprefix(f"{other}."))
+    if (here, there) == (pair.live_uuid, pair.other_uuid):
+        return False
+    return True if (here, there) == (pair.other_uuid, pair.live_uuid) else None
+
+
+async def former(database: Database, name: str) -> bool:
+    """Whether the database of a rehearsal holds what was live before it."""
+    whole = (plan for plan in await listed(database) if plan.name == name and plan.kind == "swap")
+    for plan in whole:
+        if not plan.months and await standing(database, plan) in ("after", "between"):
+            return True
+    return False
+
+
 async def exchange(database: Database, plan: Plan) -> None:
     """Have each pair stand where the plan wants it; one that does already is left as it is."""
     other = plan.database
+    if await standing(database, plan) == "elsewhere":
+        msg = f"the tables of swap {plan.number} are not those that it was planned for: one was made anew"
+        raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
     for settled in (f"{database.name}.settled", f"{other}.settled"):
         await database.run(f"TRUNCATE TABLE IF EXISTS {settled}")
     await _quiet(database)
+    register = {
+        pair.live: await _stands(database, other, pair) for pair in plan.pairs if pair.live in _REGISTER
+    }
+    kept = None in register.values()  # a register that was loaded since stays, whole
     for pair in plan.pairs:
-        here = (await _uuids(database, database.name))[pair.live]
-        if here == pair.live_uuid:
+        if not (kept and pair.live in register) and await _stands(database, other, pair) is False:
             await database.run(f"EXCHANGE TABLES {database.name}.{pair.live} AND {pair.other}")
-        elif here != pair.other_uuid and pair.live in TABLES:
-            msg = f"table {pair.live} is neither what was live nor what was to be: somebody else exchanged it"
-            raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
-    if any(pair.live in _REGISTER for pair in plan.pairs):
+    if register and not kept:
         await reference.changed(database, plan.at, f"swap {plan.number}")
     await database.run(f"TRUNCATE TABLE IF EXISTS {database.name}.audits")
 
@@ -165,7 +198,8 @@ async def _quiet(database: Database) -> None:
     while loop.time() - began < _QUERY_SECONDS:
         older = await database.value(
             "SELECT count() FROM system.processes WHERE query_id != queryID() "
-            f"AND elapsed > {loop.time() - began:.3f} AND query ILIKE '%_sums%'"
+            f"AND elapsed > {loop.time() - began:.3f} "
+            "AND match(query, '(body_sums|unit_sums|unit_days)[(]')"
         )
         if not older:
             return
@@ -173,35 +207,94 @@ async def _quiet(database: Database) -> None:
 
 
 async def build(database: Database, other: str, months: Sequence[int]) -> None:
-    """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them."""
+    """Make in `other` what is to go live: the live tables, with these months as the rehearsal has them.
+
+    Live goes on meanwhile: what it writes is read again. History comes last, since a change is written before
+    its dossier.
+    """
     listed_months = ", ".join(map(str, months))
-    years = sorted({month // 100 for month in months})
     settings = "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
     within, without = f"cohort IN ({listed_months})", f"cohort NOT IN ({listed_months})"
-    for table in TABLES:
+    for table in reversed(TABLES):
         to, mine, theirs = f"{other}.next_{table}", f"{database.name}.{table}", f"{other}.{table}"
         await database.run(f"DROP TABLE IF EXISTS {to} SYNC")
         await database.run(f"CREATE TABLE {to} AS {mine}")
-        touched = {"tallies": {str(month) for month in months}, "dossiers": {str(year) for year in years}}
-        if table in touched:
+        if table in _PARTITION:
             # What is not touched is linked and not copied.
+            touched = {str(_PARTITION[table](month)) for month in months}
             kept = await database.rows(
                 "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {name:String} "
                 "AND table = {table:String}",
                 {"name": database.name, "table": table},
             )
             for row in kept:
-                if row["partition_id"] not in touched[table]:
+                if row["partition_id"] not in touched:
                     await database.run(
                         f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {mine}"
                     )
-            if table == "dossiers":
-                own = f"{without} AND intDiv(cohort, 100) IN ({', '.join(map(str, years))})"
-                await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {own} {settings}")
+            copied = f"{without} AND _partition_id IN ({', '.join(map(repr, sorted(touched)))})"
         else:
-            await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {without} {settings}")
+            copied = without
+        await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {copied} {settings}")
         await database.run(f"INSERT INTO {to} SELECT * FROM {theirs} FINAL WHERE {within} {settings}")
     await zeros(database, f"{other}.next_tallies", f"{other}.tallies")
+
+
+def _dated(month: int) -> int:
+    return month if 201500 <= month <= 204999 else 0
+
+
+def _year(month: int) -> int:
+    return _dated(month) // 100
+
+
+_PARTITION: Final[Mapping[str, Callable[[int], int]]] = {"tallies": _dated, "dossiers": _year}
+"""The partition of a cohort's rows, as the schema has it."""
+
+
+async def renumber(
+    database: Database, tables: str, starts: Mapping[int, int], own: int, generation: int
+) -> None:
+    """Give rows of generation `own` whose events `generation` reads again the versions that they get there.
+
+    Then these events count as applied, or are written once more under the same key, as after any crash: what
+    a worker left half written is set right by rule 3, and nothing is learnt twice. `tables`: their full names
+    but for the last word.
+    """
+    above = (generation - own) << 52
+    for table in ("dossiers", "history"):
+        name, later = f"{tables}{table}", _later(starts, own)
+        if not await database.value(f"SELECT count() FROM {name} WHERE {later}"):
+            continue
+        await database.run(
+            f"INSERT INTO {name} SELECT * REPLACE (version + toUInt64({above}) AS version) "
+            f"FROM (SELECT * FROM {name} FINAL WHERE {later}) "
+            "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
+        )
+        if table == "history":
+            await database.run(f"ALTER TABLE {name} DELETE WHERE {later} SETTINGS mutations_sync = 2")
+
+
+async def trim(database: Database, starts: Mapping[int, int], own: int) -> None:
+    """Take changes off a history that its dossiers do not know: a change is written before its dossier."""
+    key, later = "unit, cohort, number", _later(starts, own)
+    ahead = (
+        f"SELECT {key}, h.version FROM "
+        f"(SELECT {key}, version FROM {database.name}.history WHERE {later}) AS h LEFT JOIN "
+        f"(SELECT {key}, version AS stands FROM {database.name}.dossiers FINAL WHERE ({key}) IN "
+        f"(SELECT {key} FROM {database.name}.history WHERE {later})) AS d USING ({key}) "
+        "WHERE h.version > d.stands"
+    )
+    if await database.value(f"SELECT count() FROM ({ahead})"):
+        await database.run(
+            f"ALTER TABLE history DELETE WHERE ({key}, version) IN ({ahead}) SETTINGS mutations_sync = 2"
+        )
+
+
+def _later(starts: Mapping[int, int], own: int) -> str:
+    """A condition on rows of a generation, from these offsets on."""
+    later = Begins([version(own, starts[partition], 0) for partition in sorted(starts)]).later()
+    return f"{later} AND version < toUInt64({version(own + 1, 0, 0)})"
 
 
 async def remember(shadow: Database, live: str) -> None:
