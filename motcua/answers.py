@@ -32,7 +32,7 @@ def rates(
     """Electronic-result rates, with numerator and denominator."""
     from sinks import reads
 
-    wanted = (_definition(definition_id),) if definition_id else DEFINITIONS
+    wanted = (definition_of(definition_id),) if definition_id else DEFINITIONS
     forms = _form(form)
     groups = tuple(group for group in by.split(",") if group)
     for group in groups:
@@ -80,7 +80,7 @@ def dossiers(
     forms = _form(form)
     if len(forms) != 1:
         raise wrong("--form takes reported or clean here")
-    found = _definition(definition_id) if definition_id else None
+    found = definition_of(definition_id) if definition_id else None
     for option, code, pattern in (("--unit", unit, UNIT), ("--body", body, BODY)):
         if code and not pattern.fullmatch(code):
             msg = f"{option} takes a code such as {'H18.21' if pattern is UNIT else 'H18'}, not {code!r}"
@@ -148,7 +148,8 @@ def config(as_json: Json = False) -> None:
     console().print(listed)
 
 
-def _definition(identifier: str) -> Definition:
+def definition_of(identifier: str) -> Definition:
+    """The definition of an id; wrong use where there is none."""
     try:
         return definition(identifier)
     except LookupError as error:

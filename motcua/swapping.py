@@ -21,10 +21,11 @@ from infra.local import claim
 from infra.local.trouble import WrongUse
 from motcua import clock
 from motcua.access import unlimited
+from motcua.answers import definition_of
 from motcua.cli import Json, app, bar, console, say, settings, show, table, wrong
 from motcua.replaying import REBUILD
 from motcua.settings import Settings, rehearsed
-from rates.definitions import DEFINITIONS, Definition, definition
+from rates.definitions import DEFINITIONS, Definition
 from rates.effects import due, version
 from rates.failures import Fatal, Retry
 from rates.register import Register
@@ -142,7 +143,7 @@ def rebuild(
     ] = False,
 ) -> None:
     """Count every dossier anew, in a database beside live; compare, say what moves, and swap."""
-    wanted = (_definition(definition_id),) if definition_id else DEFINITIONS
+    wanted = (definition_of(definition_id),) if definition_id else DEFINITIONS
     live = _whole()
     done = asyncio.run(_rebuilt(live, wanted, register))
     if keep and done:
@@ -232,13 +233,6 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
 def _rate(row: dict[str, Any]) -> str:
     share = "–" if row["rate"] is None else f"{100 * row['rate']:.2f} %"
     return f"{row['numerator']:,} / {row['denominator']:,}  {share}"
-
-
-def _definition(identifier: str) -> Definition:
-    try:
-        return definition(identifier)
-    except LookupError as error:
-        raise wrong(str(error)) from None
 
 
 def _whole() -> Settings:

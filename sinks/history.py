@@ -98,7 +98,7 @@ def dossiers_view(columns: str) -> str:
     """The view of dossiers as known, with the columns of `dossiers_named` (SQL over a row `d`)."""
     kept = ("procedure", "sector", "status", "received", "completed", "due", "system", "mask")
     days = tuple(f"{basis}_day" for basis in BASES)
-    latest = ", ".join(f"argMax(h.{name}, h.version) AS {name}" for name in (*kept, *days))
+    latest = ", ".join(f"argMax(h.{name}, (h.version, h.learnt)) AS {name}" for name in (*kept, *days))
     return (
         f"CREATE OR REPLACE VIEW dossiers_named_known AS SELECT {columns} FROM (SELECT unit, cohort, number, "
         f"{latest} FROM history AS h WHERE h.learnt < toDateTime({{known:UInt32}}) "

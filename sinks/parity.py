@@ -14,10 +14,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from msgspec import Struct
 
+from rates.cohort import CohortKey
 from rates.dossier import PAST
 from rates.tallies import BASES, BIT, SYSTEMS, TALLIES
 from rates.wire import RESULT_REQUIRED
 from sinks.client import Database
+from sinks.cohorts import among
 
 Cause: TypeAlias = Literal[
     "missing-log",
@@ -294,12 +296,7 @@ _TOLD_LATE: Final = sum(1 << BIT[name] for name in _LATENESS)
 
 
 def _among(rows: Sequence[Mapping[str, Any]]) -> str:
-    units = ",".join(row["unit_code"] for row in rows)
-    months = ",".join(str(row["cohort"]) for row in rows)
-    return (
-        "(unit, cohort) IN (SELECT pair.1, toUInt32(pair.2) FROM (SELECT arrayJoin(arrayZip("
-        f"splitByChar(',', '{units}'), splitByChar(',', '{months}'))) AS pair))"
-    )
+    return among([CohortKey(row["unit_code"], row["cohort"]) for row in rows])
 
 
 async def _differences(live: Database, ours: _Side, theirs: _Side, those: str) -> list[Difference]:
