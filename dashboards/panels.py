@@ -849,6 +849,12 @@ _MOVES: Final = ", ".join(
 _MOVED_BY: Final = f"[{', '.join(f'abs({name}), abs({name}_of)' for name in MOVED)}]"
 
 
+def _of_body(parameter: str) -> str:
+    """SQL for the units that were ever of a body: no other unit's changes are read for its sake."""
+    homes = f"SELECT unit FROM unit_homes WHERE body = {{{parameter}:String}}"
+    return f"({{{parameter}:String}} = '' OR unit IN ({homes}))"
+
+
 def _restatement(code: str, where: str) -> str:
     """SQL for what was published of whom at each month's end, what is said now, and what moved it.
 
@@ -861,7 +867,8 @@ def _restatement(code: str, where: str) -> str:
         "sumIf(below, kind = '') AS published_denominator, sum(above) AS numerator, "
         f"sum(below) AS denominator, {_MOVES} FROM (SELECT month, unit, body, kind, $numerator AS above, "
         "$denominator AS below FROM restatements(first = {first:Date}, last = {last:Date}) "
-        f"WHERE basis = $index AND {where}) GROUP BY month, code) WHERE arraySum({_MOVED_BY}) > 0 "
+        f"WHERE basis = $index AND {where} AND {_of_body('only')}) GROUP BY month, code) "
+        f"WHERE arraySum({_MOVED_BY}) > 0 "
         f"ORDER BY arraySum({_MOVED_BY}) DESC, month DESC, code "
         "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
     )
@@ -898,7 +905,10 @@ RESTATEMENT_UNITS: Final = Panel(
     id="restatement_units",
     question_vi="Những đơn vị nào làm số liệu đã công bố thay đổi?",
     question_en="Which units moved the figures that were published?",
-    sql=_restatement("toString(unit)", f"{_WITHIN} AND ({{unit:String}} = '' OR unit = {{unit:String}})"),
+    sql=_restatement(
+        "toString(unit)",
+        f"{_WITHIN} AND {_of_body('body')} AND ({{unit:String}} = '' OR unit = {{unit:String}})",
+    ),
     parameters=("first", "last", "body", "unit", "only", "limit", "offset"),
     columns=_RESTATED,
     steady=True,

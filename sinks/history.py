@@ -29,12 +29,20 @@ _TESTS: Final = (
     "bitXor(mask, was_mask) != 0",
 )
 """What makes a change one of `KINDS`, in their order; the last of them is what is left."""
-_ZONE: Final = "Asia/Ho_Chi_Minh"
+_LAZY: Final = "short_circuit_function_evaluation = 'force_enable'"
+"""Of most changes it need not be asked of what kind they are: they were learnt in their own month."""
 
 
 def _kind() -> str:
     tests = ", ".join(f"{when}, {name!r}" for when, name in zip(_TESTS, KINDS, strict=False))
     return f"multiIf({tests}, {KINDS[-1]!r})"
+
+
+def _late(day: str) -> str:
+    """The kind of a change that was learnt after the month of a day that it is about, else ""."""
+    was = f"if(was_{day} > toDate(0), was_{day}, {day})"
+    first = f"least({was}, if({day} > toDate(0), {day}, was_{day}))"
+    return f"if(toStartOfMonth(learnt) > toStartOfMonth({first}), {_kind()}, '')"
 
 
 def _changed(basis: str, columns: str, where: str) -> str:
@@ -93,14 +101,14 @@ def _restatements(body: str, known: str = "") -> str:
     freshness = f"freshness_known(known = {known})" if known else "freshness"
     published = f"(SELECT toStartOfMonth(toDate(min(complete_to) + 1)) FROM {freshness})"
     within = "BETWEEN {first:Date} AND {last:Date}"
-    since = f"learnt < toDateTime(addMonths(toStartOfMonth(one.2), 1), '{_ZONE}')"
     learnt = f" AND learnt < toDateTime({known})" if known else ""
     sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
     changes = " UNION ALL ".join(
-        f"SELECT unit, toUInt8({at}) AS basis, one.2 AS day, if({since}, '', change) AS kind, {sums} FROM ("
+        f"SELECT unit, toUInt8({at}) AS basis, one.2 AS day, "
+        f"if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {sums} FROM ("
         + _changed(
             basis,
-            f"unit, learnt, {_kind()} AS change",
+            f"unit, toStartOfMonth(learnt) AS learnt_month, {_late(f'{basis}_day')} AS change",
             f"({basis}_day {within} OR was_{basis}_day {within}){learnt}",
         )
         + f") WHERE one.2 > toDate(0) AND one.2 {within} AND one.2 < {published} GROUP BY unit, day, kind"
@@ -109,12 +117,20 @@ def _restatements(body: str, known: str = "") -> str:
     tallies = ", ".join(f"t.{name} AS {name}" for name in TALLIES)
     return (
         f"SELECT t.unit AS unit, {body} AS body, t.basis AS basis, toStartOfMonth(t.day) AS month, "
-        f"t.kind AS kind, {tallies} FROM ({changes}) AS t SETTINGS {FINAL}"
+        f"t.kind AS kind, {tallies} FROM ({changes}) AS t SETTINGS {FINAL}, {_LAZY}"
     )
 
 
 def restatements_views(body: str) -> Iterator[str]:
-    """The views `restatements` of (first = …, last = …), as it stands and as it was known."""
+    """The views `restatements` of (first = …, last = …), as it stands and as it was known; and `unit_homes`:
+    for each unit the bodies that it was ever of, so that a body's units are found without the others'.
+    """
+    days = "arrayConcat([toDate(1)], (SELECT groupUniqArray(arrayJoin([from_day, "
+    days += "toDate(least(toUInt32(to_day) + 1, 65535))])) FROM unit_bodies))"
+    yield (
+        f"CREATE OR REPLACE VIEW unit_homes AS SELECT DISTINCT unit, {body} AS body FROM ("
+        f"SELECT unit, arrayJoin({days}) AS day FROM (SELECT DISTINCT unit FROM history))"
+    )
     yield f"CREATE OR REPLACE VIEW restatements AS {_restatements(body)}"
     yield f"CREATE OR REPLACE VIEW restatements_known AS {_restatements(body, '{known:UInt32}')}"
 

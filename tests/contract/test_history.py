@@ -1,13 +1,17 @@
 """What was known on a day is what a recount of the log up to its end finds, whatever came afterwards."""
 
+import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner, Result
 
 from dashboards.panels import (
     DEFAULTS,
@@ -19,6 +23,8 @@ from dashboards.panels import (
     Panel,
     panel,
 )
+from motcua import clock
+from motcua.cli import app
 from rates.cohort import Cohort, CohortKey, cohort_of
 from rates.definitions import DEFINITIONS, FORMS, Definition
 from rates.effects import ChangeRow, DossierRow, Reached, TallyRow, counted, version
@@ -279,6 +285,30 @@ async def test_a_restatement_is_told_by_the_kind_of_event_that_made_it(engine_ur
             ("learnt_late", NOON + 2 * DAY, 1),
             ("day_moved", november, 1),
         ]
+
+
+async def test_the_command_line_lists_a_dossiers_versions_with_the_offset_of_their_times(
+    database: Database, engine_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    number = told_most()
+    told = [one.dossier for one in changes(folded(log())) if one.number == number]
+
+    def dossiers(*options: str) -> Result:
+        return CliRunner().invoke(app, ["dossiers", "--number", number, "--json", *options])
+
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("CLICKHOUSE", engine_url), ("DATABASE", database.name), ("DATA_DIR", str(tmp_path))):
+        monkeypatch.setenv(f"MOTCUA_{name}", value)
+    answered = await asyncio.to_thread(dossiers)
+    rows = json.loads(answered.stdout)["rows"]
+    assert [(row["learnt"], row["status"], len(row["tallies"])) for row in rows] == [
+        (clock.iso(one.learnt), one.status, one.mask.bit_count()) for one in told
+    ]
+    assert all(row["learnt"].endswith("+07:00") for row in rows)
+    assert rows[0]["kind"] == "learnt_late"
+    assert (await asyncio.to_thread(dossiers, "--unit", "H18.21")).exit_code == 2
+    monkeypatch.setenv("MOTCUA_BODY", "H17")  # it never counted there
+    assert json.loads((await asyncio.to_thread(dossiers)).stdout) == {"rows": []}
 
 
 @pytest.mark.parametrize("panel", [one for one in PANELS if one.kept], ids=lambda one: one.id)
