@@ -120,12 +120,15 @@ def _texts(row: Mapping[str, Any], register: Register, lang: Lang) -> tuple[str,
     named = say((procedure.name_vi, procedure.name_en), lang) if procedure else ""
     system = SYSTEM_NAMES.get(row["system"], (row["system"],) * 2)
     told = tuple(
-        f"{_status(row[f'{clock}_status'], lang)}, {moment(row[f'{clock}_time'], lang)}"
+        f"{_status(row[f'{clock}_status'], lang)},\n{moment(row[f'{clock}_time'], lang)}"
         if row[f"{clock}_status"]
         else NONE
         for clock in ("record", "progress")
     )
-    times = (moment(row[f"{name}_time"], lang) for name in ("received", "completed", "due"))
+    # Nowhere but where a line of the table of versions may break.
+    times = (
+        moment(row[f"{name}_time"], lang).replace(" ", "\n") for name in ("received", "completed", "due")
+    )
     code = row["procedure_code"] or NONE
     return (
         _status(row["status"], lang),

@@ -213,6 +213,8 @@ WORDS: Final[Mapping[str, Words]] = {
     ),
     "when_published": ("Khi công bố", "When published"),
     "as_it_is": ("Hiện nay", "Now"),
+    "as_known": ("Như được biết", "As known"),
+    "then": ("Tỷ lệ khi đó", "The rate then"),
     "moved_by": ("Do", "By"),
     "versions": ("Các lần thay đổi đã ghi nhận", "Accepted versions"),
     "versions_note": (
