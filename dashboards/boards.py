@@ -25,13 +25,22 @@ BOARDS: Final = (
         id="province",
         title_vi="Bộ, địa phương",
         title_en="Ministry or province",
-        panels=("rates", "trend", "distribution", "units", "systems", "backlog", "alert_history"),
+        panels=(
+            "rates",
+            "trend",
+            "distribution",
+            "units",
+            "systems",
+            "backlog",
+            "restatement_units",
+            "alert_history",
+        ),
     ),
     Board(
         id="unit",
         title_vi="Đơn vị",
         title_en="Unit",
-        panels=("rates", "trend", "units", "backlog", "dossiers"),
+        panels=("rates", "trend", "units", "backlog", "dossiers", "restatement_units"),
     ),
     Board(
         id="systems",
@@ -49,7 +58,7 @@ BOARDS: Final = (
         id="inspection",
         title_vi="Cần xem xét",
         title_en="Inspection",
-        panels=("inspection", "evidence"),
+        panels=("inspection", "evidence", "restatement"),
     ),
     Board(
         id="alerts",
@@ -61,7 +70,7 @@ BOARDS: Final = (
         id="pipeline",
         title_vi="Đường ống dữ liệu",
         title_en="Pipeline",
-        panels=("workers", "stages", "batches", "partitions", "rejections", "audits"),
+        panels=("workers", "stages", "batches", "partitions", "rejections", "audits", "swaps"),
     ),
 )
 

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from string import Template
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from rates.anomalies import DETECTORS
 from rates.definitions import DEFINITIONS, Definition, Form
 from rates.freshness import WINDOW
+from rates.known import KINDS, as_known, is_kept
 from rates.tallies import BASES, SYSTEMS
 
 Kind: TypeAlias = Literal["text", "count", "time", "day", "flag"]
@@ -42,6 +44,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "missing": 0,
     "detector": "",
     "system": "",
+    "number": "",
     "limit": 50,
     "offset": 0,
 }
@@ -88,6 +91,15 @@ class Panel(Struct, frozen=True, kw_only=True):
     def limitable(self) -> bool:
         """Whether a reader that is limited to one body may ask it."""
         return self.open or "only" in self.parameters
+
+    @property
+    def kept(self) -> bool:
+        """Whether it can also be asked as it was known on a day; if not, it always answers for now."""
+        return is_kept(self.sql)
+
+    def as_known(self) -> "Panel":
+        """The same question about what was known: with the parameter `known`, seconds since 1970 UTC."""
+        return msgspec.structs.replace(self, sql=as_known(self.sql), parameters=(*self.parameters, "known"))
 
     def text(
         self,
@@ -828,6 +840,140 @@ EVIDENCE_DOSSIERS: Final = Panel(
     columns=DOSSIERS.columns,
 )
 
+MOVED: Final = tuple(f"by_{kind}" for kind in KINDS)
+"""What each kind of event added to the numerator; with `_of` at its end, to the denominator."""
+_MOVES: Final = ", ".join(
+    f"sumIf(above, kind = '{kind}') AS by_{kind}, sumIf(below, kind = '{kind}') AS by_{kind}_of"
+    for kind in KINDS
+)
+_MOVED_BY: Final = f"[{', '.join(f'abs({name}), abs({name}_of)' for name in MOVED)}]"
+
+
+def _of_body(parameter: str) -> str:
+    """SQL for the units that were ever of a body: no other unit's changes are read for its sake."""
+    homes = f"SELECT unit FROM unit_homes WHERE body = {{{parameter}:String}}"
+    return f"({{{parameter}:String}} = '' OR unit IN ({homes}))"
+
+
+def _restatement(code: str, where: str) -> str:
+    """SQL for what was published of whom at each month's end, what is said now, and what moved it.
+
+    `found`: how many there are on all pages.
+    """
+    return (
+        "SELECT toString(month) AS month, code, published_numerator, published_denominator, numerator, "
+        f"denominator, {', '.join(f'{name}, {name}_of' for name in MOVED)}, count() OVER () AS found FROM ("
+        f"SELECT month, {code} AS code, sumIf(above, kind = '') AS published_numerator, "
+        "sumIf(below, kind = '') AS published_denominator, sum(above) AS numerator, "
+        f"sum(below) AS denominator, {_MOVES} FROM (SELECT month, unit, body, kind, $numerator AS above, "
+        "$denominator AS below FROM restatements(first = {first:Date}, last = {last:Date}) "
+        f"WHERE basis = $index AND {where} AND {_of_body('only')}) GROUP BY month, code) "
+        f"WHERE arraySum({_MOVED_BY}) > 0 "
+        f"ORDER BY arraySum({_MOVED_BY}) DESC, month DESC, code "
+        "LIMIT {limit:UInt32} OFFSET {offset:UInt32}"
+    )
+
+
+_RESTATED: Final = (
+    *_columns(
+        month="day",
+        code="text",
+        published_numerator="count",
+        published_denominator="count",
+        numerator="count",
+        denominator="count",
+    ),
+    *(Column(f"{name}{of}", "count") for name in MOVED for of in ("", "_of")),
+    Column("found", "count"),
+)
+
+RESTATEMENT: Final = Panel(
+    id="restatement",
+    question_vi="Từ lúc công bố, số liệu từng tháng của ai đã thay đổi, bao nhiêu và vì sao?",
+    question_en="Since they were published, whose monthly figures have moved, by how much and why?",
+    sql=_restatement("body", _ONLY),
+    parameters=("first", "last", "only", "limit", "offset"),
+    columns=_RESTATED,
+    drill="restatement_units",
+    steady=True,
+    ratio=("numerator", "denominator"),
+    direction="up",
+    least=30,
+)
+
+RESTATEMENT_UNITS: Final = Panel(
+    id="restatement_units",
+    question_vi="Những đơn vị nào làm số liệu đã công bố thay đổi?",
+    question_en="Which units moved the figures that were published?",
+    sql=_restatement(
+        "toString(unit)",
+        f"{_WITHIN} AND {_of_body('body')} AND ({{unit:String}} = '' OR unit = {{unit:String}})",
+    ),
+    parameters=("first", "last", "body", "unit", "only", "limit", "offset"),
+    columns=_RESTATED,
+    steady=True,
+    ratio=("numerator", "denominator"),
+    direction="up",
+    least=30,
+)
+
+DOSSIER: Final = Panel(
+    id="dossier",
+    question_vi="Hồ sơ này đã thay đổi ra sao, và từng thay đổi được biết khi nào?",
+    question_en="How has this dossier changed, and when was each change learnt?",
+    sql=(
+        "SELECT toUInt32(learnt_at) AS learnt_time, kind AS change_kind, status, "
+        "record_status, toUInt32(record_at) AS record_time, progress_status, "
+        "toUInt32(progress_at) AS progress_time, system, toString(procedure) AS procedure_code, "
+        "toString(sector) AS sector_code, toUInt32(received_at) AS received_time, "
+        "toUInt32(completed_at) AS completed_time, toUInt32(due_at) AS due_time, "
+        "toUInt8($denominator) AS within, toUInt8($numerator AND $denominator) AS counts "
+        "FROM (SELECT *, max(has(bodies, {only:String})) OVER () AS theirs FROM dossier_versions "
+        "WHERE unit = splitByChar('-', {number:String})[1] AND number = {number:String}) "
+        "WHERE {only:String} = '' OR theirs ORDER BY version, learnt_at"
+    ),
+    parameters=("number", "only"),
+    columns=_columns(
+        learnt_time="time",
+        change_kind="text",
+        status="count",
+        record_status="count",
+        record_time="time",
+        progress_status="count",
+        progress_time="time",
+        system="text",
+        procedure_code="text",
+        sector_code="text",
+        received_time="time",
+        completed_time="time",
+        due_time="time",
+        within="flag",
+        counts="flag",
+    ),
+)
+
+SWAPS: Final = Panel(
+    id="swaps",
+    question_vi="Lịch sử nào đã được đưa vào thay số liệu đang chạy, bởi ai và vì sao?",
+    question_en="Which history was put in the place of live figures, by whom and why?",
+    sql=(
+        "SELECT toUInt32(at) AS swapped_time, number AS swap_number, toString(kind) AS swap_kind, "
+        "name AS rehearsal, months AS swapped_months, by AS swapped_by, because, "
+        "toString(state) AS swap_state FROM swaps_told ORDER BY number DESC LIMIT 50"
+    ),
+    columns=_columns(
+        swapped_time="time",
+        swap_number="count",
+        swap_kind="text",
+        rehearsal="text",
+        swapped_months="text",
+        swapped_by="text",
+        because="text",
+        swap_state="text",
+    ),
+    open=True,
+)
+
 PANELS: Final = (
     FRESHNESS,
     ACTIVITY,
@@ -856,6 +1002,10 @@ PANELS: Final = (
     DISTRIBUTION,
     EVIDENCE,
     EVIDENCE_DOSSIERS,
+    RESTATEMENT,
+    RESTATEMENT_UNITS,
+    DOSSIER,
+    SWAPS,
 )
 
 

@@ -14,7 +14,8 @@ from dashboards.columns import OWN_UNITS, said, title
 from dashboards.macros import ZONE, quoted, raw, variables
 from dashboards.page.alarms import WORDS as ALERT_WORDS
 from dashboards.page.asked import Lang
-from dashboards.page.words import AGE_NAMES, REASONS, STATUSES, SYSTEM_NAMES, Words
+from dashboards.page.pipeline import SWAP_NAMES
+from dashboards.page.words import AGE_NAMES, KIND_NAMES, REASONS, STATUSES, SYSTEM_NAMES, Words
 from dashboards.panels import PANELS, Kind, Panel
 from dashboards.plugin import RATE, SOURCE, TIME, UNITS, panel_id, query, uid
 from rates.alerts import Severity
@@ -43,9 +44,15 @@ _HEIGHT: Final[Mapping[str, int]] = {
     "map": 12,
     "table": 10,
 }
+_STATUSES: Final = {str(code): words for code, words in STATUSES.items()}
 _NAMED_VALUES: Final[Mapping[str, Mapping[str, Words]]] = {
     "age": AGE_NAMES,
-    "status": {str(code): words for code, words in STATUSES.items()},
+    "change_kind": KIND_NAMES,
+    "progress_status": _STATUSES,
+    "record_status": _STATUSES,
+    "status": _STATUSES,
+    "swap_kind": SWAP_NAMES,
+    "swap_state": SWAP_NAMES,
     "system": SYSTEM_NAMES,
     "system_code": SYSTEM_NAMES,
     "definition": {one.id: (one.name_vi, one.name_en) for one in DEFINITIONS},
@@ -59,7 +66,7 @@ _COLOURS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The colours of what stands in a column."""
 _FLAGS: Final[Mapping[str, Words]] = {"0": ("Không", "No"), "1": ("Có", "Yes")}
-_OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies")
+_OF_BODIES: Final = ("bodies", "system_bodies", "connections", "scoreboard_bodies", "restatement")
 """The panels whose `code` is a ministry's or province's."""
 _NONE: Final = "–"
 _FEW: Final[Words] = ("quá ít", "too few")

@@ -9,7 +9,8 @@ from motcua.access import limited, unlimited
 from motcua.cli import Json, app, ask, console, day, days, given, reading, settings, show, table, wrong
 from motcua.settings import origins
 from rates.definitions import DEFINITIONS, FORMS, Definition, Form, definition
-from rates.wire import BODY, UNIT
+from rates.tallies import BIT
+from rates.wire import BODY, UNIT, unit_of
 
 _FORMS: Final[dict[str, tuple[Form, ...]]] = {"reported": ("reported",), "clean": ("clean",), "both": FORMS}
 
@@ -70,11 +71,20 @@ def dossiers(
     definition_id: Id = "",
     form: Annotated[str, typer.Option(help="reported or clean.")] = "reported",
     missing: Annotated[bool, typer.Option(help="Those in the denominator alone.")] = False,
+    number: Annotated[str, typer.Option(metavar="NUMBER", help="One dossier: its accepted versions.")] = "",
     as_json: Json = False,
 ) -> None:
-    """The dossiers behind a number: those in the denominator, each with whether it `counts` above."""
+    """The dossiers behind a number: those in the denominator, each with whether it `counts` above.
+
+    With --number, one dossier instead: what it was after each accepted event, and when that was learnt.
+    """
     from sinks import reads
 
+    if number:
+        if unit or body or first or last or definition_id or missing or form != "reported":
+            raise wrong("--number is about one dossier: leave the other options out")
+        _versions(number, as_json)
+        return
     if missing and not definition_id:
         raise wrong("--missing needs a --definition: what is missing depends on it")
     forms = _form(form)
@@ -146,6 +156,48 @@ def config(as_json: Json = False) -> None:
     for row in rows:
         listed.add_row(*row)
     console().print(listed)
+
+
+def _versions(number: str, as_json: bool) -> None:
+    from sinks import history
+
+    if unit_of(number) is None:
+        msg = f"--number takes a number such as H18.21-231002-0147, not {number!r}"
+        raise wrong(msg)
+    scope = limited(settings())
+
+    async def question(database: Any) -> list[dict[str, Any]]:
+        return await history.versions(database, number, scope)
+
+    rows = [_version(row) for row in ask(question)]
+    if as_json:
+        show({"rows": rows})
+        return
+    _print(
+        [{**row, "tallies": " ".join(row["tallies"])} for row in rows], f"{len(rows)} versions of {number}"
+    )
+
+
+def _version(row: dict[str, Any]) -> dict[str, Any]:
+    def at(name: str) -> str | None:
+        return clock.iso(row[f"{name}_time"]) if row[f"{name}_time"] else None
+
+    return {
+        "learnt": at("learnt"),
+        "kind": row["kind"],
+        "status": row["status"],
+        "record_status": row["record_status"],
+        "recorded": at("record"),
+        "progress_status": row["progress_status"],
+        "progressed": at("progress"),
+        "received": at("received"),
+        "completed": at("completed"),
+        "due": at("due"),
+        "system": row["system"],
+        "procedure": row["procedure_code"],
+        "sector": row["sector_code"],
+        "tallies": [name for name, bit in BIT.items() if row["mask"] >> bit & 1],
+    }
 
 
 def definition_of(identifier: str) -> Definition:

@@ -4,49 +4,45 @@
 any moment is one sum over it, and what was restated since is the sum of the rest. Nothing here says how a
 dossier counts: masks and days are those that the fold found.
 
-Views end in `_known` and take `known` (seconds since 1970 UTC): what was learnt before it. They have the
-columns of the views that they are named after, so a question about today becomes one about that day by
-`as_known`.
+Views that end in `_known` are those of `rates.known`.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from rates.definitions import Definition, Form
-from rates.tallies import BASES, BIT, SYSTEMS, TALLIES
+from rates.known import KINDS
+from rates.tallies import BASES, BIT, TALLIES
 from sinks.client import Database
 
 FINAL: Final = "do_not_merge_across_partitions_select_final = 1"
 """A change and its copies were learnt at the same time, so they are in one partition."""
-_PARAMETRIC: Final = re.compile(r"\b(body_sums|unit_sums|unit_days)\(")
-_PLAIN: Final = re.compile(r"\b(FROM )(counts|dossiers_named)\b(?!\()")
 _BOTH_COMPLETED: Final = (
     "was_completed_day != completed_day AND least(was_completed_day, completed_day) > toDate(0)"
 )
-_KINDS: Final = (
-    ("learnt_late", "was_mask = 0"),
-    ("withdrawn", f"bitTest(mask, {BIT['withdrawn']}) AND NOT bitTest(was_mask, {BIT['withdrawn']})"),
-    (
-        "day_moved",
-        f"was_received_day != received_day OR was_due_day != due_day OR ({_BOTH_COMPLETED})",
-    ),
-    ("result_added", f"bitTest(mask, {BIT['e_result']}) AND NOT bitTest(was_mask, {BIT['e_result']})"),
-    ("result_removed", f"bitTest(was_mask, {BIT['e_result']}) AND NOT bitTest(mask, {BIT['e_result']})"),
-    ("status_changed", "bitXor(mask, was_mask) != 0"),
+_RESULTS: Final = sum(1 << BIT[name] for name in ("e_result", "e_result_clean"))
+_TESTS: Final = (
+    "was_mask = 0",
+    f"bitTest(mask, {BIT['withdrawn']}) AND NOT bitTest(was_mask, {BIT['withdrawn']})",
+    f"was_received_day != received_day OR was_due_day != due_day OR ({_BOTH_COMPLETED})",
+    f"bitAnd(bitAnd(mask, bitNot(was_mask)), {_RESULTS}) != 0",
+    f"bitAnd(bitAnd(was_mask, bitNot(mask)), {_RESULTS}) != 0",
+    "bitXor(mask, was_mask) != 0",
 )
-KINDS: Final = (*(name for name, _ in _KINDS), "other")
-"""By what kind of event a figure moves; the first that fits. `other`: the dossier moved to another system."""
-
-
-def as_known(sql: str) -> str:
-    """A query over views as one over what was known; it takes `{known:UInt32}` beside its parameters."""
-    found = _PARAMETRIC.sub(r"\1_known(known = {known:UInt32}, ", sql)
-    return _PLAIN.sub(r"\1\2_known(known = {known:UInt32})", found)
+"""What makes a change one of `KINDS`, in their order; the last of them is what is left."""
+_LAZY: Final = "short_circuit_function_evaluation = 'force_enable'"
+"""Of most changes it need not be asked of what kind they are: they were learnt in their own month."""
 
 
 def _kind() -> str:
-    return f"multiIf({', '.join(f'{when}, {name!r}' for name, when in _KINDS)}, 'other')"
+    tests = ", ".join(f"{when}, {name!r}" for when, name in zip(_TESTS, KINDS, strict=False))
+    return f"multiIf({tests}, {KINDS[-1]!r})"
+
+
+def _late(day: str) -> str:
+    """The kind of a change that was learnt after the month of a day that it is about, else ""."""
+    was = f"if(was_{day} > toDate(0), was_{day}, {day})"
+    first = f"least({was}, if({day} > toDate(0), {day}, was_{day}))"
+    return f"if(toStartOfMonth(learnt) > toStartOfMonth({first}), {_kind()}, '')"
 
 
 def changed(basis: str, columns: str, where: str) -> str:
@@ -60,8 +56,8 @@ def changed(basis: str, columns: str, where: str) -> str:
 
 
 def views(body: str, named: dict[str, str]) -> Iterator[str]:
-    """The views. `body`: SQL for the body of `unit` on `day`; `named`: that for the name of an index, of
-    `system` and of `basis`, on a column `t`."""
+    """The views of what was known. `body`: SQL for the body of `unit` on `day`; `named`: that for the name of
+    an index, of `system` and of `basis`, on a column `t`."""
     sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
     cells = " UNION ALL ".join(
         f"SELECT unit, toUInt8({at}) AS basis, one.1 AS system, one.2 AS day, {sums} FROM ("
@@ -94,6 +90,51 @@ def views(body: str, named: dict[str, str]) -> Iterator[str]:
     )
 
 
+def _restatements(body: str, known: str = "") -> str:
+    """SQL for what each month's figures are made of: what was known at its end, and what came later, by kind.
+
+    A month is first published at its end; of one that is not over, as far as data go, there is nothing. Each
+    row has a unit, a body, a basis, a month (its first day), a `kind` ("" for what was known at the end, else
+    one of `KINDS`) and what that adds to every tally. Rows of one month add up to what it says now.
+    `known`: SQL for a moment; then nothing that was learnt later is told.
+    """
+    freshness = f"freshness_known(known = {known})" if known else "freshness"
+    published = f"(SELECT toStartOfMonth(toDate(min(complete_to) + 1)) FROM {freshness})"
+    within = "BETWEEN {first:Date} AND {last:Date}"
+    learnt = f" AND learnt < toDateTime({known})" if known else ""
+    sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
+    changes = " UNION ALL ".join(
+        f"SELECT unit, toUInt8({at}) AS basis, one.2 AS day, "
+        f"if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {sums} FROM ("
+        + changed(
+            basis,
+            f"unit, toStartOfMonth(learnt) AS learnt_month, {_late(f'{basis}_day')} AS change",
+            f"({basis}_day {within} OR was_{basis}_day {within}){learnt}",
+        )
+        + f") WHERE one.2 > toDate(0) AND one.2 {within} AND one.2 < {published} GROUP BY unit, day, kind"
+        for at, basis in enumerate(BASES)
+    )
+    tallies = ", ".join(f"t.{name} AS {name}" for name in TALLIES)
+    return (
+        f"SELECT t.unit AS unit, {body} AS body, t.basis AS basis, toStartOfMonth(t.day) AS month, "
+        f"t.kind AS kind, {tallies} FROM ({changes}) AS t SETTINGS {FINAL}, {_LAZY}"
+    )
+
+
+def restatements_views(body: str) -> Iterator[str]:
+    """The views `restatements` of (first = …, last = …), as it stands and as it was known; and `unit_homes`:
+    for each unit the bodies that it was ever of, so that a body's units are found without the others'.
+    """
+    days = "arrayConcat([toDate(1)], (SELECT groupUniqArray(arrayJoin([from_day, "
+    days += "toDate(least(toUInt32(to_day) + 1, 65535))])) FROM unit_bodies))"
+    yield (
+        f"CREATE OR REPLACE VIEW unit_homes AS SELECT DISTINCT unit, {body} AS body FROM ("
+        f"SELECT unit, arrayJoin({days}) AS day FROM (SELECT DISTINCT unit FROM history))"
+    )
+    yield f"CREATE OR REPLACE VIEW restatements AS {_restatements(body)}"
+    yield f"CREATE OR REPLACE VIEW restatements_known AS {_restatements(body, '{known:UInt32}')}"
+
+
 def dossiers_view(columns: str) -> str:
     """The view of dossiers as known, with the columns of `dossiers_named` (SQL over a row `d`)."""
     kept = ("procedure", "sector", "status", "received", "completed", "due", "system", "mask")
@@ -106,39 +147,36 @@ def dossiers_view(columns: str) -> str:
     )
 
 
-async def versions(database: Database, number: str, unit: str, cohort: int) -> list[dict[str, Any]]:
-    """What a dossier was after each accepted event, the first first; times in seconds since 1970 UTC."""
-    return await database.rows(
-        "SELECT version, toUInt32(learnt) AS learnt_time, status, record_status, "
-        "toUInt32(record_time) AS recorded_time, progress_status, toUInt32(progress_time) AS progress_at, "
-        "toUInt32(received) AS received_time, toUInt32(completed) AS completed_time, "
-        "toUInt32(due) AS due_time, toString(procedure) AS procedure_code, toString(sector) AS sector_code, "
-        f"{_named_system('system')} AS system_name, mask, was_mask, {_kind()} AS kind FROM history FINAL "
-        "WHERE unit = {unit:String} AND cohort = {cohort:UInt32} AND number = {number:String} "
-        f"ORDER BY version, learnt SETTINGS {FINAL}",
-        {"unit": unit, "cohort": cohort, "number": number},
+def versions_views(columns: str, bodies: str) -> Iterator[str]:
+    """The views of a dossier's accepted versions, as they stand and as known: a row for each, and when it was
+    learnt. `columns`: SQL over a row `d`; `bodies`: SQL for all bodies that it counts for then.
+    """
+    told = (
+        f"SELECT {columns}, d.version AS version, d.learnt AS learnt_at, {_kind()} AS kind, record_status, "
+        f"d.record_time AS record_at, progress_status, d.progress_time AS progress_at, mask, was_mask, "
+        f"{bodies} AS bodies FROM history AS d FINAL"
+    )
+    yield f"CREATE OR REPLACE VIEW dossier_versions AS {told} SETTINGS {FINAL}"
+    yield (
+        f"CREATE OR REPLACE VIEW dossier_versions_known AS {told} "
+        f"WHERE d.learnt < toDateTime({{known:UInt32}}) SETTINGS {FINAL}"
     )
 
 
-def _named_system(index: str) -> str:
-    return f"[{', '.join(repr(name) for name in SYSTEMS)}][{index} + 1]"
+async def versions(database: Database, number: str, body: str = "") -> list[dict[str, Any]]:
+    """What a dossier was after each accepted event, the first first; times in seconds since 1970 UTC.
 
-
-def restated(definition: Definition, form: Form) -> str:
-    """SQL for how far each month's figure moved since its end, by body, unit and kind of event.
-
-    Parameters `first` and `last`, days; of a month that is not over nothing has been published. Columns
-    month, body, unit, kind, and what the kind added to numerator and denominator since.
+    With a `body`, nothing unless the dossier ever counted for it.
     """
-    above, below = BIT[definition.tally(form)], BIT[definition.denominator]
-    basis = BASES.index(definition.basis)
-    day = BASES[basis]
-    return (
-        "SELECT formatDateTime(day, '%Y-%m') AS month, unit, day, kind, sum(above) AS above, "
-        "sum(below) AS below FROM (SELECT unit, kind, learnt, one.2 AS day, "
-        f"one.4 * bitTest(one.3, {above}) AS above, one.4 * bitTest(one.3, {below}) AS below FROM ("
-        f"{changed(day, f'unit, learnt, {_kind()} AS kind', 'true')}) "
-        "WHERE one.2 > toDate(0) AND one.2 BETWEEN {first:Date} AND {last:Date}) "
-        "WHERE learnt >= toDateTime(addMonths(toStartOfMonth(day), 1), 'Asia/Ho_Chi_Minh') "
-        "GROUP BY month, unit, day, kind"
+    times = ", ".join(
+        f"toUInt32({name}_at) AS {name}_time"
+        for name in ("learnt", "record", "progress", "received", "completed", "due")
+    )
+    return await database.rows(
+        f"SELECT version, kind, status, record_status, progress_status, {times}, system, "
+        "toString(procedure) AS procedure_code, toString(sector) AS sector_code, mask, was_mask "
+        "FROM (SELECT *, max(has(bodies, {body:String})) OVER () AS theirs FROM dossier_versions "
+        "WHERE unit = splitByChar('-', {number:String})[1] AND number = {number:String}) "
+        "WHERE {body:String} = '' OR theirs ORDER BY version, learnt_at",
+        {"number": number, "body": body},
     )

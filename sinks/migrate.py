@@ -219,6 +219,10 @@ def views() -> Iterator[str]:
         body("day"), {"system": named(SYSTEMS, "t.system"), "basis": named(BASES, "t.basis")}
     )
     yield history.dossiers_view(of_dossier)
+    counted = ", ".join(f"if({basis}_day > toDate(0), {body(f'{basis}_day')}, '')" for basis in BASES)
+    learnt = f"[{body('toDate(d.learnt)')}]"
+    bodies = f"if(d.mask = 0, {learnt}, arrayFilter(one -> one != '', [{counted}]))"
+    yield from history.versions_views(of_dossier, bodies)
     yield (
         "CREATE OR REPLACE VIEW rejections AS SELECT version, partition, unit, "
         f"{body('toDate(received_at)')} AS body, reason, field, received_at FROM dead_letters FINAL"
@@ -228,6 +232,15 @@ def views() -> Iterator[str]:
         "CREATE OR REPLACE VIEW freshness AS SELECT partition, version, received_at, complete_to "
         "FROM progress FINAL "
         "WHERE bitShiftRight(version, 52) = (SELECT max(bitShiftRight(version, 52)) FROM progress)"
+    )
+    yield (
+        "CREATE OR REPLACE VIEW freshness_known AS SELECT partition, version, received_at, "
+        "least(complete_to, toDateTime({known:UInt32} - 1, 'Asia/Ho_Chi_Minh')) AS complete_to FROM freshness"
+    )
+    yield from history.restatements_views(body("day"))
+    yield (
+        "CREATE OR REPLACE VIEW swaps_told AS SELECT number, state, kind, name, months, because, by, at "
+        "FROM swaps FINAL"
     )
     yield from watch.views(body("toDate(checked_at)"))
     yield from freshness.views(body("day"))

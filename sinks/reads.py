@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from rates.definitions import FORMS, Definition, Form
+from rates.known import as_known
 from rates.tallies import BASES, BIT, SYSTEMS
 from sinks.client import Database
-from sinks.history import as_known
 from sinks.migrate import body, named
 
 T = TypeVar("T")

@@ -66,6 +66,7 @@ def page(
             web.get("/connections", site.connections),
             web.get("/inspection", site.inspection),
             web.get("/evidence/{detector}/{code}", site.evidence),
+            web.get("/dossier/{number:.+}", site.dossier),
             web.get("/alerts", site.alerts),
             web.get("/definitions", site.definitions),
             web.get("/pipeline", site.pipeline),

@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from dashboards.panels import FIRST_DAY, LAST_DAY
 from rates.definitions import FORMS, Definition, Form
+from rates.sheets import day_number
 from rates.tallies import SYSTEMS
-from rates.wire import BODY, UNIT
+from rates.wire import BODY, DAY, LOCAL, UNIT, unit_of
 
 Lang: TypeAlias = Literal["vi", "en"]
 Sort: TypeAlias = Literal["rate", "total", "name"]
@@ -46,6 +47,7 @@ class NotYours(Exception):
 class Asked(Struct, frozen=True, kw_only=True):
     """The question of an address. Days `YYYY-MM-DD`, inclusive at both ends; "" for no limit.
 
+    `known`: figures as they were known at the end of that day, "" for now.
     `only` is the one body that whoever asks may read, "" for all; it comes from the door, never the address.
     """
 
@@ -58,7 +60,13 @@ class Asked(Struct, frozen=True, kw_only=True):
     missing: bool = False
     page: int = 1
     system: str = ""
+    known: str = ""
     only: str = ""
+
+    @property
+    def known_until(self) -> int:
+        """The first instant that `known` leaves out, in seconds since 1970 UTC."""
+        return (day_number(date.fromisoformat(self.known)) + 1) * DAY - LOCAL
 
     def period(self) -> dict[str, object]:
         """The period as parameters of a panel."""
@@ -89,6 +97,7 @@ class Asked(Struct, frozen=True, kw_only=True):
             "sort": asked.sort if asked.sort != "name" else "",
             "show": "missing" if asked.missing else "",
             "system": asked.system,
+            "known": asked.known,
             "page": str(asked.page) if asked.page > 1 else "",
             "lang": asked.lang,
         }
@@ -108,13 +117,18 @@ def language(query: Mapping[str, str], accepted: str) -> Lang:
     return "vi"
 
 
-def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition], only: str = "") -> Asked:
-    """The question of an address, or `Refused`."""
+def asked(
+    query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition], today: str, only: str = ""
+) -> Asked:
+    """The question of an address, or `Refused`. `today`: the last day that something can be known on."""
     if query.get("lang", lang) not in LANGS:
         raise Refused("lang", query["lang"], "choose", LANGS)
     first, last = _day(query, "from"), _day(query, "to")
     if first and last and first > last:
         raise Refused("from", first, "turned")
+    known_on = _day(query, "known")
+    if known_on > today:
+        raise Refused("known", known_on, "to_come")
     page = query.get("page") or "1"
     if not _PAGE.fullmatch(page):
         raise Refused("page", page, "no_page")
@@ -132,6 +146,7 @@ def asked(query: Mapping[str, str], lang: Lang, definitions: Sequence[Definition
         missing=bool(_choice(query, "show", ("all", "missing"))),
         page=int(page),
         system=("", *SYSTEMS)[_choice(query, "system", ("", *SYSTEMS))],
+        known=known_on,
         only=only,
     )
 
@@ -148,6 +163,13 @@ def unit_code(code: str) -> str:
     if not UNIT.fullmatch(code):
         raise Refused("unit", code, "no_unit")
     return code
+
+
+def dossier_number(number: str) -> str:
+    """The number of a dossier, which begins with a unit's code, or `Refused`."""
+    if unit_of(number) is None:
+        raise Refused("number", number, "no_number")
+    return number
 
 
 def _earlier(day: date) -> date:

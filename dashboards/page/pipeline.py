@@ -13,11 +13,11 @@ from dashboards.figures import percent
 from dashboards.page import shown
 from dashboards.page.asked import Lang
 from dashboards.page.words import Words, count, decimal, moment, say
-from dashboards.panels import AUDITS, BATCHES, PARTITIONS, REJECTIONS, STAGES, WORKERS, Panel
+from dashboards.panels import AUDITS, BATCHES, PARTITIONS, REJECTIONS, STAGES, SWAPS, WORKERS, Panel
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
-PANELS: Final[tuple[Panel, ...]] = (WORKERS, STAGES, BATCHES, PARTITIONS, REJECTIONS, AUDITS)
+PANELS: Final[tuple[Panel, ...]] = (WORKERS, STAGES, BATCHES, PARTITIONS, REJECTIONS, AUDITS, SWAPS)
 LIVE_SECONDS: Final = 35
 """A worker tells every ten seconds; one that missed three tellings is silent."""
 
@@ -89,9 +89,25 @@ WORDS: Final[Mapping[str, Words]] = {
     "repaired_latest": ("Sửa gần nhất", "Latest repair"),
     "nothing": ("Chưa có số liệu.", "Nothing yet."),
     "rejected": ("Sự kiện bị loại", "Rejected events"),
+    "swaps": ("Lịch sử đã đưa vào thay", "Histories put in place"),
+    "no_swaps": ("Chưa có lịch sử nào được đưa vào thay.", "No history was ever put in the place of live."),
+    "when": ("Lúc", "When"),
+    "what": ("Việc", "What"),
+    "months": ("Phạm vi", "Scope"),
+    "whole": ("toàn bộ", "whole"),
+    "by": ("Người làm", "By whom"),
+    "because": ("Vì sao", "Why"),
     "reason": ("Lý do", "Reason"),
     "latest": ("Gần nhất", "Latest"),
 }
+
+SWAP_NAMES: Final[Mapping[str, Words]] = {
+    "swap": ("Đưa vào thay", "Put in place"),
+    "back": ("Đưa trở lại", "Put back"),
+    "begun": ("đang dở", "begun"),
+    "done": ("đã xong", "done"),
+}
+"""What a swap does, and how far it is."""
 
 _STAGES: Final[Mapping[str, Words]] = {
     "fetch": ("Chờ sự kiện", "Wait for events"),
@@ -134,7 +150,7 @@ class Bar(Struct, frozen=True):
 
 def context(found: Sequence[Rows], now: int, lang: Lang) -> dict[str, Any]:
     """What the template needs of the answers of `PANELS`, in their order. `now`: seconds since 1970 UTC."""
-    workers, stages, batches, partitions, rejections, (audit,) = found
+    workers, stages, batches, partitions, rejections, (audit,), swapped = found
     listed = [_worker(row, now, lang) for row in workers]
     live = [row for row in workers if _state(row, now) == "live"]
     rejected, rejected_total = shown.rejections(rejections, lang)
@@ -162,6 +178,7 @@ def context(found: Sequence[Rows], now: int, lang: Lang) -> dict[str, Any]:
         "batches": _batches(batches, lang),
         "partitions": [_partition(row, lang) for row in partitions],
         "rejected": [one for one in rejected if one.events != "0"],
+        "swaps": [_swap(row, lang) for row in swapped],
         "audit": [
             ("cohorts", count(audit["cohorts"], lang)),
             ("wrong_now", count(audit["wrong"], lang)),
@@ -200,6 +217,20 @@ def _partition(row: Mapping[str, Any], lang: Lang) -> dict[str, str]:
         "lag": shown.NONE if row["lag"] is None else count(row["lag"], lang),
         "complete": moment(row["complete"], lang),
         "delay": shown.NONE if delay is None else _seconds(delay / 1000, lang),
+    }
+
+
+def _swap(row: Mapping[str, Any], lang: Lang) -> dict[str, str]:
+    return {
+        "number": str(row["swap_number"]),
+        "when": moment(row["swapped_time"], lang),
+        "what": say(SWAP_NAMES.get(row["swap_kind"], (row["swap_kind"],) * 2), lang),
+        "name": row["rehearsal"],
+        "months": row["swapped_months"] or say(WORDS["whole"], lang),
+        "by": row["swapped_by"],
+        "because": row["because"] or shown.NONE,
+        "state": row["swap_state"],
+        "state_name": say(SWAP_NAMES.get(row["swap_state"], (row["swap_state"],) * 2), lang),
     }
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from dashboards.boards import BOARDS
 from dashboards.figures import half_up
 from dashboards.fresh import pipe_of
-from dashboards.page import alarms, charts, connected, inspected, pipeline, shown, standing, states
+from dashboards.page import alarms, charts, connected, inspected, past, pipeline, shown, standing, states
 from dashboards.page.asked import (
     DOSSIERS_A_PAGE,
     Asked,
@@ -26,6 +26,7 @@ from dashboards.page.asked import (
     Refused,
     asked,
     body_code,
+    dossier_number,
     language,
     unit_code,
 )
@@ -41,6 +42,7 @@ from dashboards.panels import (
     BODIES,
     BY_SYSTEM,
     CONNECTIONS,
+    DOSSIER,
     DOSSIERS,
     EVIDENCE,
     EVIDENCE_DOSSIERS,
@@ -48,6 +50,8 @@ from dashboards.panels import (
     PANELS,
     RATES,
     REJECTIONS,
+    RESTATEMENT,
+    RESTATEMENT_UNITS,
     SYSTEM_BODIES,
     TREND,
     UNITS,
@@ -64,11 +68,11 @@ from rates.register import BODY_LEVELS, Register, RegisterError
 from rates.sheets import EPOCH, day_number
 from rates.tallies import SYSTEMS
 from rates.targets import Target
-from rates.wire import day_of
+from rates.wire import day_of, unit_of
 
 log = structlog.get_logger("page")
 
-_REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit", EVIDENCE_DOSSIERS.id: "unit"}
+_REQUIRED: Final = {UNITS.id: "body", DOSSIERS.id: "unit", EVIDENCE_DOSSIERS.id: "unit", DOSSIER.id: "number"}
 
 ADDRESSES: Final[Mapping[str, str]] = {
     "overview": "/",
@@ -163,7 +167,7 @@ class Site:
             question,
             fresh,
             figures=self._recomputed(*sources),
-            all_in=fresh.complete_to is not None and day_of(fresh.complete_to) > _since_1970(LAST),
+            all_in=fresh.complete_to is not None and self._reached(question, fresh) > _since_1970(LAST),
             national=national,
             headline=_headline(national, groups, question),
             groups=groups,
@@ -173,7 +177,7 @@ class Site:
             ages=shown.ages(backlog, lang),
             reasons=reasons,
             rejected_total=rejected_total,
-            states=self._by_body(offices, fresh, lang),
+            states=None if question.known else self._by_body(offices, fresh, lang),
         )
 
     async def body(self, request: web.Request) -> web.StreamResponse:
@@ -185,23 +189,20 @@ class Site:
         own: dict[str, object] = {"body": code}
         given = {**question.period(), **own}
         (
-            rates,
-            rates_before,
-            units,
-            units_before,
-            systems,
-            systems_before,
-            trend,
-            backlog,
+            (rates, rates_before, units, units_before, systems, systems_before, trend, backlog),
+            restated,
         ) = await asyncio.gather(
-            self._rows(RATES, question, given, fresh),
-            self._before(RATES, question, own, fresh),
-            self._rows(UNITS, question, given, fresh),
-            self._before(UNITS, question, own, fresh),
-            self._rows(BY_SYSTEM, question, given, fresh),
-            self._before(BY_SYSTEM, question, own, fresh),
-            self._trend(question, own, fresh),
-            self._rows(BACKLOG, question, own, fresh),
+            asyncio.gather(
+                self._rows(RATES, question, given, fresh),
+                self._before(RATES, question, own, fresh),
+                self._rows(UNITS, question, given, fresh),
+                self._before(UNITS, question, own, fresh),
+                self._rows(BY_SYSTEM, question, given, fresh),
+                self._before(BY_SYSTEM, question, own, fresh),
+                self._trend(question, own, fresh),
+                self._rows(BACKLOG, question, own, fresh),
+            ),
+            self._restated(RESTATEMENT_UNITS, question, own, fresh),
         )
         offices = await self._states(question, fresh, [row["code"] for row in units])
         today, lang = self._today(question, fresh), question.lang
@@ -223,8 +224,11 @@ class Site:
             trend=charts.trend(trend, question.first, _share(target), question.form, lang),
             funnel=charts.funnel(lines, question.form, lang),
             ages=shown.ages(backlog, lang),
-            states={row["code"]: states.office(offices.get(row["code"]), lang) for row in units},
-            body_state=states.body(offices.values(), self._pipe(fresh), lang),
+            restated=restated,
+            states=None
+            if question.known
+            else {row["code"]: states.office(offices.get(row["code"]), lang) for row in units},
+            body_state=None if question.known else states.body(offices.values(), self._pipe(fresh), lang),
         )
 
     async def unit(self, request: web.Request) -> web.StreamResponse:
@@ -237,7 +241,7 @@ class Site:
         body = question.only or self._register.body(code, today)
         own: dict[str, object] = {"unit": code}
         given = {**question.period(), **own}
-        offices, (rates, before, dossiers, peers, trend, backlog) = await asyncio.gather(
+        offices, (rates, before, dossiers, peers, trend, backlog), restated = await asyncio.gather(
             self._states(question, fresh, [code]),
             asyncio.gather(
                 self._rows(RATES, question, given, fresh),
@@ -247,6 +251,7 @@ class Site:
                 self._trend(question, own, fresh),
                 self._rows(BACKLOG, question, own, fresh),
             ),
+            self._restated(RESTATEMENT_UNITS, question, own, fresh),
         )
         target = standing.targets(self._register, today)(code)
         lines = shown.definitions(rates, self._definitions, question, before, target)
@@ -260,7 +265,8 @@ class Site:
             fresh,
             code=code,
             name=say(self._register.name(code, today), lang),
-            state=states.office(offices.get(code), lang),
+            restated=restated,
+            state=None if question.known else states.office(offices.get(code), lang),
             body=body,
             body_name=say(self._register.name(body, today), lang),
             rates=lines,
@@ -311,7 +317,11 @@ class Site:
         """Units by the evidence in their own dossiers."""
         question = self._asked(request)
         fresh = await self._fresh()
-        rows = await self._rows(INSPECTION, question, {**question.period(), **_slice(question)}, fresh)
+        rows, signs, restated = await asyncio.gather(
+            self._rows(INSPECTION, question, {**question.period(), **_slice(question)}, fresh),
+            self._signs(question, fresh),
+            self._restated(RESTATEMENT, question, {}, fresh),
+        )
         today, lang = self._today(question, fresh), question.lang
         found, every = inspected.context(rows, self._register, today, question)
         return self._html(
@@ -323,9 +333,17 @@ class Site:
             found=found,
             every=count(every, lang),
             pages=max(1, -(-every // DOSSIERS_A_PAGE)),
-            signs=await self._signs(question, fresh),
+            signs=signs,
+            restated=restated,
             unseen=inspected.unseen(lang),
         )
+
+    async def _restated(
+        self, chosen: Panel, question: Asked, own: Mapping[str, object], fresh: Freshness
+    ) -> tuple[list[past.Restated], str]:
+        given = {**question.period(), **own, "limit": past.SHOWN, "offset": 0}
+        rows = await self._rows(chosen, question, given, fresh)
+        return past.restated(rows, self._register, self._today(question, fresh), question)
 
     async def _signs(self, question: Asked, fresh: Freshness) -> list[inspected.Sign]:
         given = {**question.period(), "limit": _SIGNS_READ, "offset": 0}
@@ -358,6 +376,31 @@ class Site:
             more=len(rows) == DOSSIERS_A_PAGE,
         )
 
+    async def dossier(self, request: web.Request) -> web.StreamResponse:
+        """One dossier as it is, and its accepted versions, each with when it was learnt."""
+        number = dossier_number(request.match_info["number"])
+        question = self._asked(request)
+        unit = unit_of(number) or ""
+        self._permit(question, unit=unit)
+        fresh = await self._fresh()
+        rows = await self._rows(DOSSIER, question, {"number": number}, fresh)
+        if not rows:
+            return self.problem(request, 404, "no_dossier_title", "no_dossier")
+        today, lang = self._today(question, fresh), question.lang
+        body = question.only or self._register.body(unit, today)
+        return self._html(
+            request,
+            "dossier.html",
+            question,
+            fresh,
+            number=number,
+            code=unit,
+            name=say(self._register.name(unit, today), lang),
+            body=body,
+            body_name=say(self._register.name(body, today), lang),
+            versions=past.versions(rows, self._register, lang),
+        )
+
     async def alerts(self, request: web.Request) -> web.StreamResponse:
         """What is wrong now, and with whom."""
         question = self._asked(request)
@@ -370,6 +413,7 @@ class Site:
             "alerts.html",
             question,
             fresh,
+            of_now=True,
             p=lambda key: say(alarms.WORDS[key], lang),
             found=alarms.alarms(rows, self._register, today, question),
         )
@@ -394,7 +438,7 @@ class Site:
         fresh = await self._fresh()
         found = await asyncio.gather(*(self._rows(one, question, {}, fresh) for one in pipeline.PANELS))
         context = pipeline.context(found, self._clock(), question.lang)
-        return self._html(request, "pipeline.html", question, fresh, **context)
+        return self._html(request, "pipeline.html", question, fresh, of_now=True, **context)
 
     async def sheet(self, request: web.Request) -> web.Response:
         """One panel's answer as CSV."""
@@ -403,9 +447,9 @@ class Site:
         fresh = await self._fresh()
         rows = await self._rows(chosen, question, given, fresh)
         text = sheet(chosen, rows, self._register, self._today(question, fresh), question.lang)
-        name = "-".join(
-            ["motcua", chosen.id, str(given.get("unit") or given.get("body") or "vn"), question.definition.id]
-        )
+        whom = next((str(given[one]) for one in ("number", "unit", "body") if given.get(one)), "vn")
+        known = (f"known-{question.known}",) if question.known and chosen.kept else ()
+        name = "-".join(("motcua", chosen.id, whom, question.definition.id, *known))
         answer = web.Response(
             text=text,
             content_type="text/csv",
@@ -428,12 +472,17 @@ class Site:
         fresh = await self._fresh()
         rows = await self._rows(chosen, question, given, fresh)
         through = self._pipe(fresh)
+        known = question.known if chosen.kept else ""
+        complete_to = fresh.complete_to
+        if known and complete_to:
+            complete_to = min(complete_to, question.known_until - 1)
         return web.json_response(
             {
                 **_described(chosen),
                 "definition": question.definition.id,
                 "form": question.form,
-                "complete_to": iso(fresh.complete_to),
+                "known": known or None,
+                "complete_to": iso(complete_to),
                 "freshness": {
                     "state": through.state,
                     "complete_to": iso(through.complete_to),
@@ -522,6 +571,11 @@ class Site:
         if question.only and not chosen.limitable:
             raise NotYours(chosen.id)
         given = {**given, "only": question.only}
+        if question.known and chosen.kept:
+            # What was known by a day that is over, as far as data go, changes no more.
+            steady = chosen.steady or question.known_until <= (fresh.complete_to or 0)
+            chosen = msgspec.structs.replace(chosen.as_known(), steady=steady)
+            given["known"] = question.known_until
         text = chosen.text(question.definition, question.form, self._definitions)
         return await self._frames.rows(chosen, text, given, fresh)
 
@@ -536,25 +590,26 @@ class Site:
         given["detector"] = request.query.get("detector", "")
         if chosen in SOURCES:
             given |= PARAMETERS
-        for name, checked in (("body", body_code), ("unit", unit_code)):
+        for name, checked in (("body", body_code), ("unit", unit_code), ("number", dossier_number)):
             if code := request.query.get(name, ""):
                 given[name] = checked(code)
             elif _REQUIRED.get(chosen.id) == name:
                 raise Refused(name, "", "required")
         self._permit(question, str(given.get("body", "")), str(given.get("unit", "")))
+        self._permit(question, unit=unit_of(str(given.get("number", ""))) or "")
         return chosen, question, given
 
     async def _before(
         self, chosen: Panel, question: Asked, given: Mapping[str, object], fresh: Freshness
     ) -> Rows:
         """The same of the same days a year before; empty where there is no year before to speak of."""
-        period = question.year_before(_date(self._reached(fresh)))
+        period = question.year_before(_date(self._reached(question, fresh)))
         return [] if period is None else await self._rows(chosen, question, {**given, **period}, fresh)
 
     async def _trend(self, question: Asked, given: Mapping[str, object], fresh: Freshness) -> Rows:
         """The months of the period, and those of the year before it."""
         period = question.period()
-        before = question.year_before(_date(self._reached(fresh)))
+        before = question.year_before(_date(self._reached(question, fresh)))
         if before is not None:
             period["first"] = before["first"]
         return await self._rows(TREND, question, {**period, **given}, fresh)
@@ -590,8 +645,10 @@ class Site:
             "ranked": count(ranked, question.lang),
         }
 
-    def _reached(self, fresh: Freshness) -> int:
-        return day_of(fresh.complete_to or self._clock())
+    def _reached(self, question: Asked, fresh: Freshness | None) -> int:
+        """The day that what is shown goes to: as far as data go, or as it was known."""
+        reached = day_of((fresh and fresh.complete_to) or self._clock())
+        return min(reached, _since_1970(question.known)) if question.known else reached
 
     def _pipe(self, fresh: Freshness) -> Pipe:
         return pipe_of(fresh.row, canary_seconds=self._canary_seconds, now=self._clock(), moving=fresh.moving)
@@ -602,6 +659,9 @@ class Site:
         async def ask(chosen: Panel, given: Mapping[str, object]) -> Rows:
             return await self._rows(chosen, question, given, fresh)
 
+        # They are told of now, or not at all.
+        if question.known:
+            return {}
         return await self._offices.states(ask, self._pipe(fresh), self._register, codes)
 
     def _by_body(self, offices: Mapping[str, Office], fresh: Freshness, lang: Lang) -> dict[str, states.Said]:
@@ -624,7 +684,8 @@ class Site:
 
     def _asked(self, request: web.Request) -> Asked:
         lang = language(request.query, request.headers.get("Accept-Language", ""))
-        return asked(request.query, lang, self._definitions, request[ONLY])
+        today = _date(day_of(self._clock())).isoformat()
+        return asked(request.query, lang, self._definitions, today, request[ONLY])
 
     def _permit(self, question: Asked, body: str = "", unit: str = "") -> None:
         """Raise `NotYours` where the answer could only be empty: a 0 that is none would be read as one."""
@@ -638,7 +699,7 @@ class Site:
 
     def _today(self, question: Asked, fresh: Freshness) -> int:
         """The day that names are as of: the period's last, as far as data go, else the present one."""
-        reached = self._reached(fresh)
+        reached = self._reached(question, fresh)
         return min(reached, _since_1970(question.last)) if question.last else reached
 
     def _level(self, code: str) -> str:
@@ -660,11 +721,12 @@ class Site:
         fresh: Freshness | None,
         *,
         status: int = 200,
+        of_now: bool = False,
         **context: Any,
     ) -> web.Response:
         lang: Lang = question.lang
         through = self._pipe(fresh) if fresh else None
-        reached = _date(self._reached(fresh) if fresh else day_of(self._clock()))
+        now = states.pipe(through, lang) if through else None
         text = self._templates.html(
             template,
             {
@@ -682,10 +744,16 @@ class Site:
                 "day": lambda given: day(given, lang),
                 "question": lambda identifier: _question(identifier, lang),
                 "boards": self._boards(lang, request.path),
-                "quick": _quick(reached),
+                "quick": _quick(_date(self._reached(question, fresh))),
+                "latest": _date(day_of(self._clock())).isoformat(),
                 "fresh": fresh,
                 "rehearsed": self._rehearsed,
-                "pipe": states.pipe(through, lang) if through else None,
+                # Beside a figure: of what it is told. `now`: of the pipe itself.
+                "pipe": states.known(day(question.known, lang), lang)
+                if question.known and not of_now
+                else now,
+                "now": now,
+                "of_now": of_now,
                 "unheard": states.office(None, lang),
                 "delay": states.delay(through, lang) if through else "",
                 "complete_to": moment(fresh.complete_to, lang) if fresh else "",

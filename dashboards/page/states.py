@@ -6,12 +6,12 @@ year that is looked at later, are told of as calmly as any other fact.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from dashboards.page.asked import Lang
-from dashboards.page.words import Words, ago, count, decimal, moment, say
+from dashboards.page.words import WORDS, Words, ago, count, decimal, moment, say
 from rates.freshness import Office, Pipe, State
 
 _LATELY: Final = 20
@@ -81,7 +81,7 @@ _COMPLETE: Final[Words] = ("Số liệu đầy đủ đến", "Figures are compl
 class Said(Struct, frozen=True):
     """A state ready to be shown. `calm`: nobody has to look at it now."""
 
-    state: State
+    state: State | Literal["known"]
     mark: str
     label: str
     detail: str
@@ -97,6 +97,12 @@ def pipe(through: Pipe, lang: Lang) -> Said:
         detail.append(f"{count(through.heard, lang)} / {count(through.expected, lang)}:")
     detail.append(say(_PIPE[through.why], lang))
     return _said(through.state, lang, " ".join(detail), calm=through.state != "stale")
+
+
+def known(day: str, lang: Lang) -> Said:
+    """That figures are as they were known on a day, as it is written."""
+    label = f"{say(WORDS['known_on'], lang)} {day}"
+    return Said("known", "⟲", label, f"{label}. {say(WORDS['known_note'], lang)}")
 
 
 def delay(through: Pipe, lang: Lang) -> str:

@@ -182,6 +182,56 @@ WORDS: Final[Mapping[str, Words]] = {
         "The day must lie between 1970-01-02 and 2149-06-06.",
     ),
     "turned": ("Ngày đầu nằm sau ngày cuối.", "The first day is after the last."),
+    "to_come": ("Ngày này chưa tới.", "That day has not come yet."),
+    "no_number": (
+        "Không phải mã hồ sơ. Mã bắt đầu bằng mã đơn vị, ví dụ H18.21-231002-0147.",
+        "Not the number of a dossier. It begins with the code of a unit, as in H18.21-231002-0147.",
+    ),
+    "known_on": ("Như được biết ngày", "As known on"),
+    "known_long": ("Số liệu như được biết đến hết ngày", "Figures as they were known at the end of"),
+    "known_note": (
+        "Những gì được biết sau đó không được tính.",
+        "What was learnt afterwards is left out.",
+    ),
+    "known_back": ("Về số liệu hiện nay", "Back to now"),
+    "of_now": ("Phần này luôn nói về hiện tại.", "This always tells of now."),
+    "restated": ("Thay đổi sau khi công bố", "Moved since published"),
+    "restated_note": (
+        (
+            "Một tháng được công bố lần đầu khi tháng kết thúc. Không có trong bảng: không đổi. "
+            "Trong ngoặc: thêm vào tử số / mẫu số."
+        ),
+        (
+            "A month is first published at its end. What is not listed has not moved. "
+            "In brackets: added to numerator / denominator."
+        ),
+    ),
+    "restated_most": ("thay đổi nhiều nhất, trên tổng số", "moved most, of"),
+    "restated_none": (
+        "Không số liệu đã công bố nào thay đổi trong kỳ này.",
+        "No published figure of this period has moved.",
+    ),
+    "when_published": ("Khi công bố", "When published"),
+    "as_it_is": ("Hiện nay", "Now"),
+    "as_known": ("Như được biết", "As known"),
+    "then": ("Tỷ lệ khi đó", "The rate then"),
+    "moved_by": ("Do", "By"),
+    "versions": ("Các lần thay đổi đã ghi nhận", "Accepted versions"),
+    "versions_note": (
+        "Lần cuối ở trên; điều mới so với lần trước được tô đậm.",
+        "The last is on top; what differs from the one before is bold.",
+    ),
+    "state_of": ("Tình trạng", "State"),
+    "learnt": ("Được biết lúc", "Learnt"),
+    "change_kind": ("Loại thay đổi", "Kind of change"),
+    "record": ("Bản ghi đầy đủ", "Full record"),
+    "progress": ("Dòng tiến độ", "Progress row"),
+    "neither": ("Không tính", "Not counted"),
+    "no_dossier_title": ("Không có hồ sơ này", "There is no such dossier"),
+    "no_dossier": (
+        "Chưa nhận được gì về hồ sơ có mã này trong phạm vi và thời điểm được hỏi.",
+        "Nothing has come about a dossier of this number, within what is asked.",
+    ),
     "no_page": ("Số trang phải là số nguyên dương.", "The page must be a positive whole number."),
     "no_body": (
         "Không phải mã bộ hay tỉnh. Mã có dạng G15 hoặc H18.",
@@ -315,6 +365,17 @@ AGE_NAMES: Final[Mapping[str, Words]] = {
     "later": ("Đến hạn sau 7 ngày", "Due in more than 7 days"),
     "no_due": ("Không có ngày hẹn trả", "Without a due day"),
 }
+
+KIND_NAMES: Final[Mapping[str, Words]] = {
+    "learnt_late": ("Biết lần đầu", "First heard of"),
+    "withdrawn": ("Rút hồ sơ", "Withdrawn"),
+    "day_moved": ("Đổi ngày", "Day moved"),
+    "result_added": ("Thêm kết quả", "Result added"),
+    "result_removed": ("Bỏ kết quả", "Result removed"),
+    "status_changed": ("Đổi trạng thái", "Status changed"),
+    "other": ("Khác", "Other"),
+}
+"""The kinds of `rates.known.KINDS`."""
 
 LANG_NAMES: Final[Mapping[Lang, str]] = {"vi": "Tiếng Việt", "en": "English"}
 

@@ -282,6 +282,7 @@ async def test_a_stale_pipe_and_silent_offices_fit_a_phone_and_pass_the_accessib
         "/alerts",
         "/definitions",
         "/pipeline",
+        "/dossier/H18.02-230930-0001?known=2023-09-20&definition=ER-766-PORTAL",
         "/?from=2023-02-31",
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from dashboards.page import page
-from dashboards.panels import PANELS
+from dashboards.panels import PANELS, Panel
 from dashboards.reading import Late
 from rates.definitions import DEFINITIONS
 from rates.failures import Fatal, Retry
@@ -20,6 +20,8 @@ from rates.wire import Reason
 from tests.support.board import SIXTH, Board
 
 UNIT = "/unit/H18.02"
+DOSSIER = "/dossier/H18.02-230930-0001"
+CODES = {"body": "H18", "unit": "H18.02", "number": "H18.02-230930-0001"}
 
 
 @pytest.fixture
@@ -294,6 +296,11 @@ async def test_a_look_costs_at_most_thirteen_queries(client: TestClient, board: 
         ("/body/H18'%20OR%201", "body"),
         ("/unit/H18.21-231002-0147", "unit"),
         ("/unit/%3Cscript%3E", "unit"),
+        ("/?known=2023-02-31", "known"),
+        ("/?known=yesterday", "known"),
+        ("/?known=2023-10-02", "known"),  # the day after the clock's
+        ("/dossier/H1-231002-0147", "number"),
+        ("/dossier/%3Cscript%3E", "number"),
     ],
 )
 async def test_what_is_not_understood_is_refused_in_both_languages(
@@ -353,7 +360,7 @@ async def test_panels_answer_as_frames_with_their_question(client: TestClient) -
     async with client.get("/api/panels") as answer:
         assert [row["panel"] for row in (await answer.json())["rows"]] == [one.id for one in PANELS]
     for one in PANELS:
-        where = "&".join(f"{name}={code}" for name, code in (("body", "H18"), ("unit", "H18.02")))
+        where = "&".join(f"{name}={code}" for name, code in CODES.items())
         async with client.get(f"/api/panels/{one.id}?from=2023-01-01&{where}") as answer:
             assert answer.status == 200
             found = await answer.json()
@@ -369,6 +376,8 @@ async def test_panels_answer_as_frames_with_their_question(client: TestClient) -
         ("/api/panels/none", "panel"),
         ("/api/panels/units", "body"),
         ("/api/panels/dossiers", "unit"),
+        ("/api/panels/dossier", "number"),
+        ("/api/panels/rates?known=x", "known"),
         ("/api/panels/rates?from=x", "from"),
         ("/api/panels/rates?body=x", "body"),
     ],
@@ -444,6 +453,135 @@ async def test_a_stale_pipe_is_said_once_and_turns_no_office_silent(board: Board
     )
     assert "ilent" not in seen.text
     assert "◌" not in seen.text
+
+
+BOARDS = ("/", "/body/H18", UNIT, "/systems", "/connections", "/inspection", "/evidence/G2/H18.02", DOSSIER)
+
+
+@pytest.mark.parametrize("path", BOARDS)
+async def test_as_known_on_a_day_a_page_asks_of_that_day_says_so_and_keeps_it_in_every_link(
+    client: TestClient, board: Board, path: str
+) -> None:
+    seen = await read(client, f"{path}?lang=en&known=2023-09-20&from=2023-01-01")
+    assert seen.status == 200
+    end = 1_695_229_200  # 2023-09-21 0:00 local
+    kept = {one.id for one in PANELS if one.kept}
+    asked = {name for name, _ in board.asked}
+    assert asked & kept
+    assert {name for name, given in board.asked if given.get("known") == end} == asked & kept
+    assert asked - kept <= {"freshness", "rejections"}  # of now: what is not told is not asked either
+    assert "Figures as they were known at the end of 2023-09-20." in seen.text
+    links = re.findall(r'href="(/[^"]*)"', seen.html)
+    back = [one for one in links if "known=2023-09-20" not in one and not one.startswith("/static/")]
+    assert back == [f"{path}?definition=ER-766-DOC&amp;from=2023-01-01&amp;lang=en"]
+    assert "As known on 2023-09-20" in seen.text
+    live = await read(client, f"{path}?lang=en&known=2023-09-20&from=2023-01-01&part=live")
+    assert 'data-known="2023-09-20"' in live.html
+    vietnamese = await read(client, f"{path}?lang=vi&known=2023-09-20")
+    assert "Số liệu như được biết đến hết ngày 20/09/2023." in vietnamese.text
+    assert "data-known" not in (await read(client, f"{path}?lang=en")).html
+
+
+@pytest.mark.parametrize("path", ["/alerts", "/pipeline"])
+async def test_a_board_of_now_says_that_it_is_and_keeps_the_day_in_its_links(
+    client: TestClient, board: Board, path: str
+) -> None:
+    seen = await read(client, f"{path}?lang=en&known=2023-09-20")
+    assert "This always tells of now. Back to now" in seen.text
+    assert not any("known" in given for _, given in board.asked)
+    assert 'href="/?definition=ER-766-DOC&amp;known=2023-09-20&amp;lang=en"' in seen.html
+
+
+async def test_the_day_is_chosen_beside_the_period(client: TestClient) -> None:
+    form = (await read(client, "/?lang=en&known=2023-09-20")).html.partition('<form class="filter"')[2]
+    assert 'name="known" value="2023-09-20" min="1970-01-02" max="2023-10-01"' in form
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda one: one.id)
+async def test_programs_and_sheets_ask_as_known_too_and_are_told_when_there_is_no_past(
+    client: TestClient, board: Board, panel: Panel
+) -> None:
+    where = "&".join(f"{name}={code}" for name, code in CODES.items())
+    asked = f"known=2023-09-20&{where}"
+    async with client.get(f"/api/panels/{panel.id}?{asked}") as answer:
+        found = await answer.json()
+    assert found["known"] == ("2023-09-20" if panel.kept else None)
+    assert found["complete_to"] == f"2023-{'09-20T23:59:59' if panel.kept else '10-01T09:30:00'}+07:00"
+    async with client.get(f"/api/panels/{panel.id}.csv?{asked}") as answer:
+        assert answer.status == 200
+        assert ("known-2023-09-20" in answer.headers["Content-Disposition"]) == panel.kept
+    assert all(("known" in given) == panel.kept for name, given in board.asked if name == panel.id)
+    assert not {one.id for one in PANELS if one.kept} & {
+        "freshness", "activity", "rhythm", "alerts", "alert_history", "audits", "swaps", "rejections",
+    }  # fmt: skip
+
+
+async def test_what_was_known_by_a_day_that_is_over_is_not_asked_again_at_every_event(
+    client: TestClient, board: Board
+) -> None:
+    for day, times in (("2023-09-20", 1), ("2023-10-01", 2)):
+        board.asked.clear()
+        for _ in range(2):
+            assert (await read(client, f"/systems?known={day}")).status == 200
+            board.version += 1
+            async with asyncio.timeout(30):
+                while [name for name, _ in board.asked].count("freshness") < 2:
+                    await read(client, "/healthz")
+                    await asyncio.sleep(0.02)
+        assert len([name for name, _ in board.asked if name == "systems"]) == times
+
+
+async def test_a_dossier_shows_its_state_and_each_version_with_when_it_was_learnt(client: TestClient) -> None:
+    unit = await read(client, f"{UNIT}?lang=en&form=clean")
+    (link,) = re.findall(r'href="(/dossier/H18\.02-230930-0001[^"]*)"', unit.html)
+    seen = await read(client, unescape(link))
+    assert seen.status == 200
+    assert "State" in seen.text
+    table = seen.text[seen.text.index("Accepted versions 3") :]
+    last, second, first = (table.index(word) for word in ("Result added", "Status changed", "First heard of"))
+    assert last < second < first
+    assert "2023-09-04 09:30 ✓ Counts Result added" in table
+    assert "<b>Result returned</b>" in seen.html
+    assert seen.html.count("<b>Result returned</b>") == 1
+    known = await read(client, f"{unescape(link)}&known=2023-09-01")
+    assert "Accepted versions 2" in known.text
+    assert "Result added" not in known.text
+
+
+async def test_a_dossier_of_which_nothing_is_known_is_not_there(client: TestClient) -> None:
+    for path in ("/dossier/H18.03-230930-0001", f"{DOSSIER}?known=2023-06-01"):
+        seen = await read(client, path)
+        assert seen.status == 404
+        assert "There is no such dossier" in seen.text
+
+
+@pytest.mark.parametrize(
+    ("path", "who"), [("/inspection", "Dien Bien"), ("/body/H18", "Department 02, Dien Bien")]
+)
+async def test_a_published_figure_that_moved_says_from_what_to_what_and_by_which_kind_of_event(
+    client: TestClient, path: str, who: str
+) -> None:
+    seen = await read(client, f"{path}?lang=en")
+    table = seen.text[seen.text.index("Moved since published") :]
+    assert f"{who} H18" in table
+    assert "2023-08 30.00 % 1,200 / 4,000 40.05 % 1,597 / 3,988 ▲ +10.0" in table
+    assert "Withdrawn ( −3 / −12 ) Result added ( +400 / 0 )" in table
+    assert "2023-07 30.00 % 900 / 3,000 18.20 % 910 / 5,000 ▼ −11.8" in table
+    assert "08/2023" in (await read(client, f"{path}?lang=vi")).text
+
+
+async def test_the_pipeline_tells_what_was_put_in_the_place_of_live_by_whom_and_why(
+    client: TestClient, board: Board
+) -> None:
+    seen = await read(client, "/pipeline?lang=en")
+    assert "Put back nine ✓ done whole an a log was missing" in seen.text
+    assert "Put in place nine ✓ done 2023-07, 2023-08 an parity" in seen.text
+    board.swaps = lambda *_: []
+    board.version += 1
+    async with served(board) as other:
+        assert (
+            "No history was ever put in the place of live." in (await read(other, "/pipeline?lang=en")).text
+        )
 
 
 async def test_while_figures_move_a_pipe_that_is_behind_is_catching_up(board: Board) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from dashboards.panels import PANELS
 from rates.definitions import DEFINITIONS, Definition
 from rates.failures import Fatal, Retry
+from rates.known import KINDS
 from rates.register import Register
 from rates.tallies import SYSTEMS
 
@@ -103,7 +104,11 @@ class Board:
             for panel in PANELS
             for one in self.definitions
             for form in ("reported", "clean")
-            if panel.text(one, form, self.definitions) == query
+            if query
+            in (
+                panel.text(one, form, self.definitions),
+                panel.as_known().text(one, form, self.definitions),
+            )
         )
         self.asked.append((panel, values))
         return list(getattr(self, panel)(query, values))
@@ -368,6 +373,77 @@ class Board:
 
     def evidence_dossiers(self, text: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self.dossiers(text, {**values, "missing": 0}) if values["detector"] == "G2" else []
+
+    def restatement(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Two months of one body: a rate that rose by late links, and one that fell by late dossiers."""
+        return self._restated("H18") if values["only"] in ("", "H18") else []
+
+    def restatement_units(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return self._restated(values["unit"] or "H18.02")
+
+    def _restated(self, code: str) -> list[dict[str, Any]]:
+        found = []
+        for month, published, moves in (
+            ("2023-08-01", (1_200, 4_000), {"result_added": (400, 0), "withdrawn": (-3, -12)}),
+            ("2023-07-01", (900, 3_000), {"learnt_late": (10, 2_000)}),
+        ):
+            kinds = {kind: moves.get(kind, (0, 0)) for kind in KINDS}
+            row: dict[str, Any] = {"month": month, "code": code}
+            for at, (name, of) in enumerate((("numerator", ""), ("denominator", "_of"))):
+                row |= {f"published_{name}": published[at]}
+                row |= {name: published[at] + sum(one[at] for one in kinds.values())}
+                row |= {f"by_{kind}{of}": one[at] for kind, one in kinds.items()}
+            found.append({**row, "found": 2})
+        return found if self.version else []
+
+    def dossier(self, _: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Told three times: received, ended, and its result linked a month later."""
+        if not self.version or not values["number"].startswith("H18.02-"):
+            return []
+        begun = self.complete - 60 * 86_400
+        told = (
+            ("learnt_late", 0, 4, 0, 0),
+            ("status_changed", 3, 4, 10, 0),
+            ("result_added", 33, 10, 10, 1),
+        )
+        return [
+            {
+                "learnt_time": begun + after * 86_400,
+                "change_kind": kind,
+                "status": progress or record,
+                "record_status": record,
+                "record_time": begun + after * 86_400 - 600,
+                "progress_status": progress,
+                "progress_time": begun + 3 * 86_400 if progress else 0,
+                "system": "civil_status",
+                "procedure_code": "1.001193.000.00.00.H18",
+                "sector_code": "G15-HT01",
+                "received_time": begun,
+                "completed_time": begun + 2 * 86_400 if counts else 0,
+                "due_time": begun + 5 * 86_400,
+                "within": 1,
+                "counts": counts,
+            }
+            for kind, after, record, progress, counts in told
+            if begun + after * 86_400 < values.get("known", self.complete)
+        ]
+
+    def swaps(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "swapped_time": self.complete - at * 86_400,
+                "swap_number": 2 - at,
+                "swap_kind": kind,
+                "rehearsal": "nine",
+                "swapped_months": months,
+                "swapped_by": "an",
+                "because": because,
+                "swap_state": "done",
+            }
+            for at, (kind, months, because) in enumerate(
+                (("back", "", "a log was missing"), ("swap", "2023-07, 2023-08", "parity"))
+            )
+        ]
 
     def alert_history(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [
