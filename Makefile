@@ -33,7 +33,7 @@ demo: env ## everything, with the October 2023 report recomputed; ONCE=1 plays i
 	@exec $(BIN)/motcua demo $(if $(ONCE),--once)
 
 test: env ## every test that can run on this machine
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/ready ## style, types, import rules
 	$(BIN)/ruff check .

@@ -79,6 +79,9 @@ def _as_it_is(sent: bytes) -> Message | None:
     records = read.data
     if read.service not in _SERVICES or not records or len(records) > MAX_RECORDS:
         return None
+    # A name that stands twice would be sent twice: then what was read is less than what is there.
+    if len(msgspec.json.encode(read)) != len(sent):
+        return None
     unit = unit_of(records[0].MaHoSo or "")
     begin = f"{unit}-"
     if unit is None or not all(
@@ -97,10 +100,12 @@ def _only(declared: type[Struct]) -> type[Struct]:
     for name in declared.__struct_fields__:
         kind = list[_only(LISTS[name])] if name in LISTS else str  # type: ignore[misc]
         fields.append((name, kind | None, None))
-    return msgspec.defstruct(f"{declared.__name__}Only", fields, gc=False, forbid_unknown_fields=True)
+    return msgspec.defstruct(
+        f"{declared.__name__}Only", fields, gc=False, forbid_unknown_fields=True, omit_defaults=True
+    )
 
 
-class _CallOnly(Struct, gc=False, forbid_unknown_fields=True):
+class _CallOnly(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     service: str | None = None
     madonvi: str | None = None
     is_updating: str | None = msgspec.field(default=None, name="isUpdating")

@@ -13,6 +13,11 @@ from producers import topics
 from tests.support.stack import Stack, running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: two workers are both busy to the end."""
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
+
+
 @pytest.fixture(autouse=True)
 def own_logs() -> Iterator[None]:
     """A command that ran in this process has sent logs to a stream that is closed with its test."""

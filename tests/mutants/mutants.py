@@ -76,14 +76,14 @@ MUTANTS: Final = (
     Mutant(
         "own day left out",
         LEDGER,
-        "            self._own(place, system, [day * new.full for day in days], applied),\n",
+        "            self._own(keys, system, [day * new.full for day in days], applied),\n",
         "",
         (f"{_MODEL}[no event marks the days it names]", _LEDGER),
     ),
     Mutant(
         "rule 3 left out: an applied event marks nothing",
         LEDGER,
-        '            touched = np.union1d(touched, self._whole(_cohort(state["key"][place[applied]])))\n',
+        "            touched = np.union1d(touched, self._whole(_cohort(keys[applied])))\n",
         "            pass\n",
         (f"{_MODEL}[an applied event marks nothing]", _LEDGER),
     ),
@@ -105,8 +105,8 @@ MUTANTS: Final = (
     Mutant(
         "late event applied: one that was applied before",
         LEDGER,
-        'applied = new.version <= state["version"][place]',
-        'applied = new.version == state["version"][place]',
+        'applied = new.version <= held["version"][group]',
+        'applied = new.version == held["version"][group]',
         (_LEDGER,),
     ),
     Mutant(

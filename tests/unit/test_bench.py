@@ -28,6 +28,8 @@ GOOD = {
     "start": {"ready_s": 8},
     "alerts": {"seconds": 2},
     "paint": {"first_paint_ms": 1000},
+    "history": {"published_seconds": 360, "parity_seconds": 5, "rebuild_seconds_per_million": 10},
+    "backtest": {"seconds": 30},
 }
 
 

@@ -160,7 +160,7 @@ def test_what_is_not_json_or_nested_too_deeply_is_refused() -> None:
 def test_a_call_that_is_its_own_message_is_sent_as_it_is_and_reads_like_one_that_is_written_anew(
     service: str,
 ) -> None:
-    papers = [{"DuocSoHoa": "1"}, {"DuongDanTaiTepTin": None}]
+    papers = [{"DuocSoHoa": "1"}, {"DuongDanTaiTepTin": "a"}]
     records = [record(number=at, TaiLieuNop=papers, MaTTHC="Đ\\u0110") for at in range(MAX_RECORDS)]
     value = {"data": records, "madonvi": "H18", "service": service, "isUpdating": "True"}
     sent = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -184,8 +184,18 @@ def test_a_call_that_is_its_own_message_is_sent_as_it_is_and_reads_like_one_that
         {"data": [record("no-unit")]},
         {"data": [record()] * (MAX_RECORDS + 1)},
         {"data": [record(MaTTHC="a b")]},
+        {"data": [record(MaTTHC=None)]},
     ],
 )
 def test_every_other_call_is_written_anew(other: dict[str, Any]) -> None:
     value = {"service": FULL, "madonvi": "H18", "data": [record()], **other}
     assert _as_it_is(json.dumps(value, separators=(",", ":")).encode()) is None
+
+
+def test_a_name_that_stands_twice_is_never_sent_as_it_is() -> None:
+    once = json.dumps({"service": FULL, "madonvi": "H18", "data": [record()]}, separators=(",", ":")).encode()
+    assert _as_it_is(once) is not None
+    for name in (b"service", b"MaHoSo"):
+        twice = once.replace(b'"%s":' % name, b'"%s":"hidden","%s":' % (name, name), 1)
+        assert _as_it_is(twice) is None
+        assert all(b"hidden" not in message.value for message in split(twice))
