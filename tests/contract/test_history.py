@@ -39,7 +39,7 @@ from tests.support.register import SmallRegister
 NOON = 1_696_222_800  # 2023-10-02 12:00 local
 DAY = 86_400
 DAYS = 90
-EVENTS = 2_000
+EVENTS = 3_000
 UNITS = ("H18.21", "H63.05", "G15.01", "000.17.22.H56", "H99.01")
 REGISTER = SmallRegister()
 NONE = RESULT_REQUIRED
