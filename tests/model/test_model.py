@@ -5,8 +5,8 @@ import pytest
 from tests.model.canaries import CANARIES, Canary
 from tests.model.world import Variant, World
 
-WORLDS = 2000
-CHUNK = 500
+WORLDS = 1000
+CHUNK = 250
 HISTORY = Variant(history_interrupted=True)
 
 
