@@ -9,7 +9,7 @@ CACHE := .cache
 export MOTCUA_CACHE_DIR ?= $(CURDIR)/$(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help env jars demo test lint bench profile faults fuzz clean
+.PHONY: help env jars demo test walks lint bench profile faults fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,8 +32,12 @@ jars: $(VENV)/ready
 demo: env ## everything, with the October 2023 report recomputed; ONCE=1 plays it and checks it
 	@exec $(BIN)/motcua demo $(if $(ONCE),--once)
 
-test: env ## every test that can run on this machine
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+test: env ## every test that can run on this machine, but for the long walks
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
+
+walks: env ## the long walks: replay, swap and rebuild killed at one step after another
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(BIN)/python -m tests.faults.swaps
 
 lint: $(VENV)/ready ## style, types, import rules
 	$(BIN)/ruff check .

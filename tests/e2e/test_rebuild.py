@@ -58,6 +58,7 @@ def test_under_the_same_register_nothing_changes(live: Live) -> None:
     live.exact_as_of(live.truth[BASE // 2][0])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_another_register_holds_from_now_on_and_back_however_often_it_is_killed(
     live: Live, other: Path

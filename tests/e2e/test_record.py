@@ -13,6 +13,7 @@ pytestmark = pytest.mark.stack
 SCALE = 0.01
 
 
+@pytest.mark.long
 def test_a_recorded_world_has_the_same_figures_in_another_stack(stack: Stack, tmp_path: Path) -> None:
     log, logs = tmp_path / "world.zst", tmp_path / "logs"
     stack.run("scenario", "npsp-2026", "--scale", str(SCALE), "--to", log)

@@ -159,7 +159,7 @@ MOMENTS: dict[str, Callable[[dict[str, Any]], bool]] = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", [pytest.param("prepared", marks=pytest.mark.long), "sending"])
 def test_killed_at_any_moment_and_resumed_it_ends_as_one_that_was_not(
     stack: Stack, folder: Path, recounted: Recount, unkilled: dict[str, Any], moment: str
 ) -> None:
@@ -256,6 +256,7 @@ def test_the_live_topic_from_a_time_on(stack: Stack, tmp_path: Path) -> None:
     assert record(stack, "topical")["ends"] == {str(one): end for one, (_, end) in bounds.items()}
 
 
+@pytest.mark.long
 def test_a_damaged_log_counts_up_to_its_damage_and_goes_on_once_it_is_whole(
     stack: Stack, folder: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +293,7 @@ def test_what_is_no_rehearsal_is_never_touched(stack: Stack, folder: Path) -> No
     assert stack.done("worker", "--on", "nobody").returncode == 2
 
 
+@pytest.mark.long
 def test_a_worker_by_hand_and_the_register_of_the_live_database(
     stack: Stack, folder: Path, tmp_path: Path
 ) -> None:

@@ -185,6 +185,7 @@ def test_what_was_planted_is_found_and_readers_see_one_side_or_the_other(live: L
     stack.run("replay", "drop", "less")
 
 
+@pytest.mark.long
 def test_months_alone(live: Live) -> None:
     stack = live.stack
     before = list(live.truth)
@@ -236,14 +237,15 @@ def test_after_a_drop_there_is_no_way_back(live: Live) -> None:
     live.exact()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-def test_killed_at_one_step_after_another_the_same_command_ends_it(live: Live) -> None:
+def test_killed_at_every_step_the_same_command_ends_it(live: Live) -> None:
     stack = live.stack
     rehearse(live, "killed", [list(live.truth)])
     parity = walk(stack, "parity", "killed", first=1, stride=3)
     assert (parity.code, parity.deaths > 0) == (0, True), parity.said
     with beside(lambda: live.trickle(3)):
-        there = walk(stack, "swap", "killed", stride=2)  # each step: python -m tests.faults.swaps
+        there = walk(stack, "swap", "killed")
     assert there.code == 0, there.said
     assert there.deaths > 5
     live.publish(1)
@@ -256,6 +258,7 @@ def test_killed_at_one_step_after_another_the_same_command_ends_it(live: Live) -
     live.exact_as_of(live.truth[BASE // 2][0])
 
 
+@pytest.mark.long
 def test_an_unfinished_swap_is_waited_for_and_kept_from_harm(live: Live) -> None:
     stack = live.stack
     # Killed once it is written down, and the workers have gone.
