@@ -35,7 +35,7 @@ demo: env ## everything, with the October 2023 report recomputed; ONCE=1 plays i
 test: env ## every test that can run on this machine, but for the long walks
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
 
-walks: env ## the long walks: replay, swap and rebuild killed at one step after another
+walks: env ## the long walks: replay, swap and rebuild killed step by step; mutants of every rule
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 	$(BIN)/python -m tests.faults.swaps
 

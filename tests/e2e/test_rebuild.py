@@ -46,6 +46,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_under_the_same_register_nothing_changes(live: Live) -> None:
     before = live.rates()
     with beside(lambda: live.trickle(6)):

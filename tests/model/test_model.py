@@ -5,8 +5,8 @@ import pytest
 from tests.model.canaries import CANARIES, Canary
 from tests.model.world import Variant, World
 
-WORLDS = 600
-CHUNK = 150
+WORLDS = 400
+CHUNK = 100
 HISTORY = Variant(history_interrupted=True)
 
 

@@ -46,6 +46,7 @@ def test_the_copy_as_it_is_passes_every_test_that_is_named(copy: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_test_named_for_a_mutant_fails_for_it(copy: Path, mutant: Mutant) -> None:
     module = copy / mutant.module
