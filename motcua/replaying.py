@@ -23,6 +23,7 @@ from infra.local.trouble import WrongUse
 from motcua import clock
 from motcua.access import unlimited
 from motcua.cli import Json, app, console, given, instant, say, settings, show, table, wrong
+from motcua.keeping import MEMBER_SECONDS
 from motcua.rehearsal import TICK, Playing, folder, held, lag, place_of, step_back
 from motcua.settings import Settings, rehearsed
 from rates.failures import Fatal, Retry
@@ -37,8 +38,6 @@ REBUILD: Final = "rebuild"
 """The rehearsal that `motcua rebuild` makes."""
 _ELSEWHERE_SECONDS: Final = 20.0
 """How long one that runs in another place may be silent before it is taken for dead."""
-_MEMBER_SECONDS: Final = 8.0
-"""How long a worker that was just killed counts as alive."""
 _OBEY_SECONDS: Final = 90.0
 """How long a process may take to pause or stop: what it has given to the brokers is waited for."""
 
@@ -267,9 +266,7 @@ async def _begun(live: Settings, found: Settings, start: _Start) -> "Rehearsal":
             raise WrongUse(msg)
     if await asyncio.to_thread(wiring.source, found) is not None:
         raise WrongUse(f"topic {found.topic} is there already and is no rehearsal. Next: another name")
-    source = await asyncio.to_thread(wiring.source, live)
-    if source is None:
-        raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+    source = await wiring.existing(live)
     bounds = await asyncio.to_thread(
         topics.since, live.kafka, live.topic, source.partitions, start.since * 1000
     )
@@ -417,13 +414,9 @@ async def _drop(live: Settings, name: str) -> None:
                 msg = f"swap {under_way.number} of {name} is under way or was killed"
                 raise WrongUse(f"{msg}; nothing was deleted. Next: {command}")
             group = generations.group(stored.rehearsal.generation, name)
-            loop = asyncio.get_running_loop()
-            until = loop.time() + _MEMBER_SECONDS
-            while await asyncio.to_thread(topics.members, live.kafka, [group]):
-                if loop.time() > until:
-                    msg = f"a worker is alive in group {group}; nothing was deleted"
-                    raise WrongUse(f"{msg}. Next: stop it, then motcua replay drop {name}")
-                await asyncio.sleep(TICK)
+            if await wiring.lingering(live, [group], MEMBER_SECONDS):
+                msg = f"a worker is alive in group {group}; nothing was deleted"
+                raise WrongUse(f"{msg}. Next: stop it, then motcua replay drop {name}")
             await asyncio.to_thread(topics.delete, live.kafka, found.topic)
             await asyncio.to_thread(topics.forget, live.kafka, group)
             async with wiring.database(live) as system:

@@ -23,10 +23,11 @@ from motcua import clock
 from motcua.access import unlimited
 from motcua.answers import definition_of
 from motcua.cli import Json, app, bar, console, say, settings, show, table, wrong
+from motcua.keeping import MEMBER_SECONDS
 from motcua.replaying import REBUILD
 from motcua.settings import Settings, rehearsed
 from rates.definitions import DEFINITIONS, Definition
-from rates.effects import due, version
+from rates.effects import version
 from rates.failures import Fatal, Retry
 from rates.register import Register
 
@@ -41,8 +42,6 @@ _REBUILT: Final = ("other-register", "other-definition", "tallies-alone")
 """What a rebuild is for: a tally that its dossiers did not add up to is set right, too."""
 GONE_SECONDS: Final = 60.0
 """How long workers of the old generation may take to leave."""
-_MEMBER_SECONDS: Final = 8.0
-"""How long a worker that was just killed counts as alive."""
 _SHOWN: Final = 20
 _MONTH: Final = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])")
 
@@ -158,7 +157,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
     """Whether a rebuild was made; not while the swap of an earlier one waits to be taken up."""
     from motcua.rehearsal import held
     from motcua.wiring import database as connecting
-    from motcua.wiring import migrated, source
+    from motcua.wiring import existing, migrated
     from sinks import generations, migrate, parity, reads, reference, rehearsals, swaps
     from sinks.cohorts import CohortStore
     from streams.rebuild import rebuild as rebuilding
@@ -175,19 +174,19 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
         with _alone(live), held(live, REBUILD):
             stored = await rehearsals.find(database, REBUILD)
             version_of = stored.version if stored else 0
-            topic = await asyncio.to_thread(source, live)
+            topic = await existing(live)
             known = await generations.latest(database)
-            if topic is None or known is None:
-                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
-            reached, _ = await swaps.reached(database)
-            durable = due({at: row.version for at, row in reached.items()}, known[0])
+            if known is None:
+                raise Fatal(f"no topic is registered in database {live.database}. Next: motcua migrate")
+            generation, stands = known[0], await swaps.reached(database)
+            durable = stands.offsets if stands.generation == generation else {}
             begun = rehearsals.Rehearsal(
                 name=REBUILD,
                 state="running",
                 database=found.database,
                 topic=found.topic,
                 started_at=now,
-                generation=known[0],
+                generation=generation,
                 from_topic=True,
                 live_topic_id=topic.topic_id,
                 ends={at: durable.get(at, 0) for at in range(topic.partitions)},
@@ -209,7 +208,7 @@ async def _rebuilt(live: Settings, definitions: Sequence[Definition], directory:
                         store, await store.sizes(), CohortStore(shadow), counted, now, progress
                     )
                 await swaps.remember(shadow, live.database)
-                await swaps.trim(shadow, begun.ends, known[0])
+                await swaps.trim(shadow, begun.ends, generation)
                 ended = msgspec.structs.replace(begun, state="done", events=done)
                 await rehearsals.save(database, ended, version_of + 2, clock.now())
                 say(f"{done:,} dossiers counted anew, {moved:,} of them count in another way than before")
@@ -255,7 +254,7 @@ async def _reported(live: Settings, found: Settings, allowed: list[str]) -> "Rep
             raise WrongUse(f"rehearsal {found.on} still runs. Next: motcua replay status {found.on}")
         under_way = await swaps.unfinished(database)
         if under_way is not None:
-            raise Fatal(f"swap {under_way.number} is under way or was killed. Next: {_command(under_way)}")
+            raise Fatal(f"swap {under_way.number} is under way or was killed. Next: {under_way.command}")
         async with migrated(found):
             report = await parity.compare(
                 database,
@@ -285,7 +284,7 @@ def _copied(rehearsal: "Rehearsal") -> dict[int, int]:
 
 async def _swap(live: Settings, name: str, months: list[int], because: str) -> "Plan":
     from motcua.rehearsal import held
-    from motcua.wiring import migrated, source
+    from motcua.wiring import existing, migrated
     from sinks import generations, parity, rehearsals, swaps
 
     found = rehearsed(live, name)
@@ -317,33 +316,33 @@ async def _swap(live: Settings, name: str, months: list[int], because: str) -> "
                     )
                     msg = f"{name} is not put in the place of live: {why}"
                     raise Fatal(f'{msg}. Next: motcua parity {name}, or motcua swap {name} --because "…"')
-            topic = await asyncio.to_thread(source, live)
-            if topic is None:
-                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+            topic = await existing(live)
             await _at_rest(live, found, rehearsal)
             starts = await _starts(live, rehearsal, topic)
-            left, own = await swaps.reached(database)
-            numbers = [own, rehearsal.generation, *(plan.generation for plan in await swaps.listed(database))]
+            stands, earlier = await swaps.reached(database), await swaps.listed(database)
             known = await generations.latest(database)
+            numbers = [stands.generation, rehearsal.generation, *(plan.generation for plan in earlier)]
             generation = max(*numbers, known[0] if known else 0) + 1
             if months:
-                at = due({partition: row.version for partition, row in left.items()}, own)
-                starts = {one: min(start, at.get(one, 0)) for one, start in starts.items()}
+                starts = {one: min(start, stands.offsets.get(one, 0)) for one, start in starts.items()}
                 say(f"making what is to go live, with {len(months)} months of {name}")
                 await swaps.build(database, found.database, months)
-                await swaps.renumber(database, f"{found.database}.next_", starts, own, generation)
+                await swaps.renumber(
+                    database, f"{found.database}.next_", starts, stands.generation, generation
+                )
             else:
                 await swaps.zeros(database, f"{found.database}.tallies", f"{found.database}.tallies")
                 if name == REBUILD:
-                    await swaps.renumber(database, f"{found.database}.", starts, own, generation)
+                    await swaps.renumber(
+                        database, f"{found.database}.", starts, stands.generation, generation
+                    )
             await _held_by_kafka(live, topic, starts, because)
-            complete = {at: row.complete_to for at, row in left.items()}
+            complete = stands.complete
             if not months:
-                async with migrated(found) as own_database:
-                    at_end, _ = await swaps.reached(own_database)
-                complete |= {partition: row.complete_to for partition, row in at_end.items()}
+                async with migrated(found) as own:
+                    complete = complete | (await swaps.reached(own)).complete
             plan = swaps.Plan(
-                number=len(await swaps.listed(database)) + 1,
+                number=len(earlier) + 1,
                 kind="swap",
                 name=name,
                 database=found.database,
@@ -379,8 +378,7 @@ async def _at_rest(live: Settings, found: Settings, rehearsal: "Rehearsal") -> N
     """`Fatal` unless all that was sent into a rehearsal is in its database, and nobody writes there."""
     from motcua.rehearsal import lag
     from motcua.wiring import database as connecting
-    from motcua.wiring import source
-    from producers import topics
+    from motcua.wiring import lingering, source
     from sinks import generations
 
     if found.on == REBUILD:
@@ -389,12 +387,8 @@ async def _at_rest(live: Settings, found: Settings, rehearsal: "Rehearsal") -> N
     if own is None or not rehearsal.generation:
         raise Fatal(f"rehearsal {found.on} has no topic. Next: motcua replay resume {found.on}")
     group = generations.group(rehearsal.generation, found.on)
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _MEMBER_SECONDS
-    while await asyncio.to_thread(topics.members, live.kafka, [group]):
-        if loop.time() > until:
-            raise Fatal(f"a worker reads as {group}. Next: stop it, then the same command again")
-        await asyncio.sleep(0.1)
+    if await lingering(live, [group], MEMBER_SECONDS):
+        raise Fatal(f"a worker reads as {group}. Next: stop it, then the same command again")
     async with connecting(found) as own_database:
         behind = await lag(found, own_database, rehearsal.generation, own.partitions)
     if behind:
@@ -415,7 +409,7 @@ async def _held_by_kafka(live: Settings, topic: "Source", starts: dict[int, int]
 
 async def _back(live: Settings, because: str) -> "Plan":
     from motcua.rehearsal import held
-    from motcua.wiring import migrated, source
+    from motcua.wiring import existing, migrated
     from sinks import generations, swaps
 
     async with migrated(live) as database:
@@ -427,9 +421,7 @@ async def _back(live: Settings, because: str) -> "Plan":
             if not found or found[0].kind == "back":
                 raise Fatal("there is no swap to take back. Next: motcua swap NAME")
             last = found[0]
-            topic = await asyncio.to_thread(source, live)
-            if topic is None:
-                raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+            topic = await existing(live)
             if await swaps.standing(database, last) != "after":
                 msg = f"what was live before {last.name} is gone: {last.database} was dropped or made anew"
                 raise Fatal(f"{msg}. Next: motcua replay its logs, and swap that")
@@ -477,28 +469,23 @@ async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> di
 
 async def _taken_up(live: Settings, database: "Database", plan: "Plan", name: str) -> "Plan":
     """Go on with a swap that was killed, if it is the one that is asked for."""
-    from motcua.wiring import source
+    from motcua.wiring import existing
 
     _ours(plan, name)
-    topic = await asyncio.to_thread(source, live)
-    if topic is None:
-        raise Fatal(f"topic {live.topic} does not exist. Next: motcua migrate")
+    topic = await existing(live)
     say(f"swap {plan.number} was begun and not ended: it is taken up again")
     return await _done(live, database, plan, topic)
-
-
-def _command(plan: "Plan") -> str:
-    return "motcua swap --back" if plan.kind == "back" else f"motcua swap {plan.name}"
 
 
 def _ours(plan: "Plan", name: str) -> None:
     """`Fatal` unless a swap that is under way is the one of `name`, or with "" the one back."""
     if plan.kind != ("swap" if name else "back") or (name and plan.name != name):
-        raise Fatal(f"swap {plan.number} is under way or was killed. Next: {_command(plan)}")
+        raise Fatal(f"swap {plan.number} is under way or was killed. Next: {plan.command}")
 
 
 async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Source") -> "Plan":
     """Do what a plan says; each step may be done again."""
+    from motcua.wiring import lingering
     from producers import topics
     from sinks import generations, swaps
 
@@ -508,20 +495,16 @@ async def _done(live: Settings, database: "Database", plan: "Plan", topic: "Sour
     if known is None or known[0] < plan.generation:
         await generations.advance(database, topic, plan.generation, clock.now())
     groups = [generations.group(number) for number in range(1, plan.generation)]
-    loop = asyncio.get_running_loop()
-    until = loop.time() + GONE_SECONDS
-    while alive := await asyncio.to_thread(topics.members, live.kafka, groups):
-        if loop.time() > until:
-            msg = f"workers still read as {', '.join(alive)}; nothing was exchanged"
-            raise Retry("worker", f"{msg}. Next: stop them, then {_command(plan)} again")
-        await asyncio.sleep(0.1)
+    if alive := await lingering(live, groups, GONE_SECONDS):
+        msg = f"workers still read as {', '.join(alive)}; nothing was exchanged"
+        raise Retry("worker", f"{msg}. Next: stop them, then {plan.command} again")
     if plan.left is None:
-        left, own = await swaps.reached(database)
+        stood = await swaps.reached(database)
         plan = msgspec.structs.replace(
             plan,
-            left=due({at: row.version for at, row in left.items()}, own),
-            left_generation=own,
-            left_complete={at: row.complete_to for at, row in left.items()},
+            left=stood.offsets,
+            left_generation=stood.generation,
+            left_complete=stood.complete,
         )
         await swaps.save(database, plan)
     await swaps.exchange(database, plan)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,6 +43,8 @@ SETTLE_SECONDS: Final = 10.0
 """How often a worker that is up to date looks for a month whose sums can be kept."""
 MOVED_SECONDS: Final = 0.5
 """How often a worker looks whether a swap has moved its topic on."""
+_LOOK_SECONDS: Final = 0.1
+"""How often members of a group that are to leave are looked for."""
 START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
 
@@ -114,6 +116,27 @@ def source(settings: Settings) -> Source | None:
 
     found = topics.describe(needed(settings.kafka, "kafka"), settings.topic)
     return Source(found.cluster_id, settings.topic, found.topic_id, found.partitions) if found else None
+
+
+async def existing(settings: Settings) -> Source:
+    """The topic as the broker describes it now; `Fatal` where there is none."""
+    found = await asyncio.to_thread(source, settings)
+    if found is None:
+        raise Fatal(f"topic {settings.topic} does not exist. Next: motcua migrate")
+    return found
+
+
+async def lingering(settings: Settings, groups: Sequence[str], seconds: float) -> list[str]:
+    """Wait until nobody reads in these groups; those in which somebody still does after so long."""
+    from producers import topics
+
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while alive := await asyncio.to_thread(topics.members, settings.kafka, groups):
+        if loop.time() > until:
+            return alive
+        await asyncio.sleep(_LOOK_SECONDS)
+    return []
 
 
 async def prepare(settings: Settings, say: Callable[[str], None], directory: Path | None = None) -> None:
@@ -218,10 +241,7 @@ async def generation(settings: Settings, say: Callable[[str], None] | None = Non
             if say is not None:
                 await prepare(settings, say)
             async with migrated(settings) as connected:
-                found = await asyncio.to_thread(source, settings)
-                if found is None:
-                    msg = f"topic {settings.topic} does not exist. Next: motcua migrate"
-                    raise Fatal(msg)
+                found = await existing(settings)
                 confirmed = await generations.confirmed(connected, found)
                 # One that began meanwhile is written down before its generation is.
                 await _swapped(connected)
@@ -233,9 +253,8 @@ async def _swapped(connected: Database) -> None:
     """`Retry` while a swap is under way."""
     under_way = await swaps.unfinished(connected)
     if under_way is not None:
-        command = "motcua swap --back" if under_way.kind == "back" else f"motcua swap {under_way.name}"
         msg = f"swap {under_way.number} is under way"
-        raise Retry("clickhouse", f"{msg}. Next: wait for it, or, if it was killed, {command}")
+        raise Retry("clickhouse", f"{msg}. Next: wait for it, or, if it was killed, {under_way.command}")
 
 
 def worker(settings: Settings, generation: int, topic: Source) -> "App":

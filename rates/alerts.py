@@ -15,6 +15,7 @@ R11 compares with published scores, of which none are stored.
 """
 
 from collections.abc import Callable, Mapping
+from statistics import median
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -39,6 +40,10 @@ PEERS: Final = 3
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "inspect", "warn", "critical")
 """In rising order."""
 
+_NEAR: Final = 4
+"""Days: what was learnt on Friday is still looked at on Monday."""
+_USUAL: Final = 7
+"""Of fewer days nothing is usual."""
 _BURST: Final = 5.0
 """R6: so many times the usual day."""
 LEVELS: Final[tuple[Level, ...]] = ("ministry", "province", "unit")
@@ -62,6 +67,13 @@ class Arrivals(Struct, frozen=True, gc=False):
 
 
 NO_ARRIVALS: Final = Arrivals()
+
+
+def arrivals(told: Mapping[int, tuple[int, int]], today: int) -> Arrivals:
+    """What arrived by `today`: of each day of learning (since 1970) the events, and how many were old."""
+    near = [told[day] for day in sorted(told, reverse=True) if today - _NEAR < day <= today][:2]
+    before = [events for day, (events, _) in told.items() if today - WINDOW <= day < today]
+    return Arrivals(tuple(near), float(median(before)) if len(before) >= _USUAL else 0.0)
 
 
 class Figures(Struct, frozen=True, gc=False, kw_only=True):

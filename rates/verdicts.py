@@ -26,6 +26,7 @@ from rates.alerts import (
     Reading,
     Rule,
     Severity,
+    arrivals,
     rate,
 )
 from rates.calendar import Calendar
@@ -340,6 +341,24 @@ class Counted(NamedTuple):
 Arrived: TypeAlias = tuple[Mapping[str, Arrivals], Mapping[str, Arrivals]]
 """Arrivals of units, and of bodies."""
 NOT_ARRIVED: Final[Arrived] = ({}, {})
+
+
+def arrived(told: Iterable[tuple[str, str, int, int, int]], today: int) -> Arrived:
+    """What arrived by `today`, from (unit, body on that day, day of learning, events, of them old)."""
+    units: dict[str, dict[int, tuple[int, int]]] = {}
+    bodies: dict[str, dict[int, tuple[int, int]]] = {}
+    for unit, body, day, events, old in told:
+        units.setdefault(unit, {})[day] = events, old
+        of = bodies.setdefault(body, {})
+        before = of.get(day, (0, 0))
+        of[day] = before[0] + events, before[1] + old
+    every, all_of = (
+        {code: found for code, days in of.items() if (found := arrivals(days, today)).days}
+        for of in (units, bodies)
+    )
+    return every, all_of
+
+
 BODIES: Final[Mapping[str, Level]] = {"ministry": "ministry", "province": "province"}
 START: Final = {"commune": (2023, 6, 1), "district": (2022, 12, 1)}
 _FIRST_START: Final = (2022, 6, 1)

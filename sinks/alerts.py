@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from rates.alerts import LEVELS, RULES, Arrivals
+from rates.alerts import LEVELS, RULES
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import WINDOW, Activity, Office, Pipe, office
 from rates.register import Register
 from rates.sheets import EPOCH
 from rates.tallies import BASES, BIT, SYSTEMS, TALLIES
-from rates.verdicts import Arrived, Counted, Counts, Held, Key, Ruling, State
+from rates.verdicts import Arrived, Counted, Counts, Held, Key, Ruling, State, arrived
 from rates.wire import day_of
 from sinks import reference
 from sinks.client import Database, floats, strings, uints
@@ -26,10 +26,6 @@ _STAMP: Final = (
     "SELECT concat(toString(sum(sipHash64(table, name))), ' ', toString((SELECT count() FROM register_log))) "
     "FROM system.parts WHERE database = currentDatabase() AND table IN ('tallies', 'heard') AND active"
 )
-NEAR: Final = 4
-"""Days: what was learnt on Friday is still looked at on Monday."""
-USUAL: Final = 7
-"""Of fewer days nothing is usual."""
 ALL: Final = "*"
 """Matches every rule, or every subject."""
 
@@ -209,28 +205,12 @@ class Alerts:
     async def arrived(self, at: int) -> Arrived:
         """What units and bodies sent lately, by the days on which it was learnt before `at`."""
         day = day_of(at)
-        found = []
-        for code in ("toString(unit)", "body"):
-            table = await self._database.arrow(
-                "SELECT code, arrayMap(one -> one.2, near) AS events, arrayMap(one -> one.3, near) AS old, "
-                f"if(length(before) < {USUAL}, 0, toFloat64(arrayReduce('median', before))) AS usual FROM ("
-                "SELECT code, arraySlice(arrayReverseSort(groupArrayIf((day, events, old), "
-                f"day > {{last:Date}} - {NEAR})), 1, 2) AS near, "
-                "groupArrayIf(events, day < {last:Date}) AS before "
-                f"FROM (SELECT {code} AS code, day, sum(events) AS events, sum(old) AS old "
-                f"FROM arrivals(first = {{first:Date}}, until = {at + 1:d}) GROUP BY code, day) "
-                "GROUP BY code) WHERE notEmpty(near)",
-                {"first": _day(day - WINDOW), "last": _day(day)},
-            )
-            found.append(
-                {
-                    code: Arrivals(tuple(zip(events, old, strict=True)), usual)
-                    for code, events, old, usual in zip(
-                        *(column.to_pylist() for column in table.columns), strict=True
-                    )
-                }
-            )
-        return found[0], found[1]
+        table = await self._database.arrow(
+            "SELECT toString(unit) AS unit, body, toUInt16(day) AS day, toUInt64(events) AS events, "
+            f"toUInt64(old) AS old FROM arrivals(first = {{first:Date}}, until = {at + 1:d})",
+            {"first": _day(day - WINDOW)},
+        )
+        return arrived(zip(*(column.to_pylist() for column in table.columns), strict=True), day)
 
     async def states(self) -> dict[Key, Held]:
         """What is stored of each rule and subject that has ever been anything but *ok*."""

@@ -45,12 +45,16 @@ def _late(day: str) -> str:
     return f"if(toStartOfMonth(learnt) > toStartOfMonth({first}), {_kind()}, '')"
 
 
-def changed(basis: str, columns: str, where: str) -> str:
+SUMS: Final = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
+"""SQL for what changes (`changed`) add up to in every tally."""
+
+
+def changed(basis: str, columns: str, where: str, table: str = "history") -> str:
     """SQL for what was added (`one.4` = 1) and taken away (-1) on a basis: (system, day, mask, sign)."""
     day = f"{basis}_day"
     return (
         f"SELECT {columns}, arrayJoin([(system, {day}, mask, toInt8(1)), "
-        f"(was_system, was_{day}, was_mask, toInt8(-1))]) AS one FROM history FINAL "
+        f"(was_system, was_{day}, was_mask, toInt8(-1))]) AS one FROM {table} FINAL "
         f"WHERE {where} AND (mask, system, {day}) != (was_mask, was_system, was_{day})"
     )
 
@@ -58,9 +62,8 @@ def changed(basis: str, columns: str, where: str) -> str:
 def views(body: str, named: dict[str, str]) -> Iterator[str]:
     """The views of what was known. `body`: SQL for the body of `unit` on `day`; `named`: that for the name of
     an index, of `system` and of `basis`, on a column `t`."""
-    sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
     cells = " UNION ALL ".join(
-        f"SELECT unit, toUInt8({at}) AS basis, one.1 AS system, one.2 AS day, {sums} FROM ("
+        f"SELECT unit, toUInt8({at}) AS basis, one.1 AS system, one.2 AS day, {SUMS} FROM ("
         f"{changed(basis, 'unit', 'learnt < toDateTime({known:UInt32})')}) "
         "WHERE one.2 > toDate(0) GROUP BY unit, system, day"
         for at, basis in enumerate(BASES)
@@ -102,10 +105,9 @@ def _restatements(body: str, known: str = "") -> str:
     published = f"(SELECT toStartOfMonth(toDate(min(complete_to) + 1)) FROM {freshness})"
     within = "BETWEEN {first:Date} AND {last:Date}"
     learnt = f" AND learnt < toDateTime({known})" if known else ""
-    sums = ", ".join(f"sum(one.4 * bitTest(one.3, {bit})) AS {name}" for bit, name in enumerate(TALLIES))
     changes = " UNION ALL ".join(
         f"SELECT unit, toUInt8({at}) AS basis, one.2 AS day, "
-        f"if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {sums} FROM ("
+        f"if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {SUMS} FROM ("
         + changed(
             basis,
             f"unit, toStartOfMonth(learnt) AS learnt_month, {_late(f'{basis}_day')} AS change",

@@ -20,6 +20,7 @@ from rates.tallies import BASES, BIT, SYSTEMS, TALLIES
 from rates.wire import RESULT_REQUIRED
 from sinks.client import Database
 from sinks.cohorts import among
+from sinks.history import FINAL, SUMS, changed
 
 Cause: TypeAlias = Literal[
     "missing-log",
@@ -43,7 +44,6 @@ MEANING: Final[Mapping[str, str]] = {
     "tallies-alone": "the dossiers agree and their tallies do not",
 }
 
-_FINAL: Final = "do_not_merge_across_partitions_select_final = 1"
 _SAID: Final = ("received", "completed", "due", "procedure", "sector")
 _STATE: Final = (
     "record_status",
@@ -147,7 +147,7 @@ async def stamp(live: Database, other: str) -> str:
         "' ', "
         f"toString((SELECT sum(cityHash64(unit, system, basis, day, version)) FROM {other}.tallies FINAL "
         f"WHERE received > 0)), ' ', (SELECT toString(uuid) FROM system.tables WHERE "
-        f"database = '{live.name}' AND name = 'tallies')) SETTINGS {_FINAL}"
+        f"database = '{live.name}' AND name = 'tallies')) SETTINGS {FINAL}"
     )
     return str(await live.value(query))
 
@@ -161,7 +161,7 @@ async def compare(live: Database, other: str, begins: Begins = NONE, *, shared: 
     true_of = await stamp(live, other)
     later = begins.later()
     aside = int(
-        await live.value(f"SELECT count() FROM {live.name}.history FINAL WHERE {later} SETTINGS {_FINAL}")
+        await live.value(f"SELECT count() FROM {live.name}.history FINAL WHERE {later} SETTINGS {FINAL}")
     )
     off = later if aside or shared else ""
     ours, theirs = _Side(live.name, off), _Side(other, off if shared else "")
@@ -217,7 +217,7 @@ async def _cohorts(
         f"UNION ALL SELECT unit, cohort, 0, b, 0, 0, 0, 0 FROM ({theirs.sums('b', where)}) UNION ALL "
         f"SELECT unit, cohort, 0, 0, c, 0, e, 0 FROM ({ours.states('c', 'e', where)}) UNION ALL "
         f"SELECT unit, cohort, 0, 0, 0, d, 0, f FROM ({theirs.states('d', 'f', where)})"
-        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {_FINAL}"
+        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {FINAL}"
     )
 
 
@@ -240,14 +240,15 @@ class _Side:
         some = " OR ".join(f"{name} != 0" for name in TALLIES)
         if not self._later:
             return f"SELECT * FROM ({stored}) WHERE {some}"
-        bits = ", ".join(f"-one.4 * bitTest(one.3, {bit}) AS {name}" for bit, name in enumerate(TALLIES))
+        table, later = f"{self._name}.history", f"{self._later} AND {where}"
         taken = " UNION ALL ".join(
-            f"SELECT unit, cohort, one.1 AS system, toUInt8({at}) AS basis, one.2 AS day, {bits} FROM ("
-            f"SELECT unit, cohort, arrayJoin([(system, toUInt16({basis}_day), mask, toInt64(1)), "
-            f"(was_system, toUInt16(was_{basis}_day), was_mask, toInt64(-1))]) AS one "
-            f"FROM {self._name}.history FINAL WHERE {self._later} AND {where}) WHERE one.2 > 0"
+            f"SELECT unit, cohort, one.1 AS system, toUInt8({at}) AS basis, toUInt16(one.2) AS day, {SUMS} "
+            f"FROM ({changed(basis, 'unit, cohort', later, table)}) WHERE one.2 > toDate(0) "
+            "GROUP BY unit, cohort, system, day"
             for at, basis in enumerate(BASES)
         )
+        off = ", ".join(f"-t.{name} AS {name}" for name in TALLIES)
+        taken = f"SELECT unit, cohort, system, basis, day, {off} FROM ({taken}) AS t"
         summed = ", ".join(f"sum(t.{name}) AS {name}" for name in TALLIES)
         return (
             f"SELECT unit, cohort, system, basis, day, {summed} FROM ({stored} UNION ALL {taken}) AS t "
@@ -311,7 +312,7 @@ async def _differences(live: Database, ours: _Side, theirs: _Side, those: str) -
         f"SELECT *, true AS mine FROM ({ours.cells(those)}) UNION ALL "
         f"SELECT *, false AS mine FROM ({theirs.cells(those)})"
         f") GROUP BY unit, cohort, system, basis, day HAVING {differ}) "
-        f"GROUP BY unit, cohort, basis ORDER BY unit_code, cohort, basis SETTINGS {_FINAL}"
+        f"GROUP BY unit, cohort, basis ORDER BY unit_code, cohort, basis SETTINGS {FINAL}"
     )
     return [
         Difference(row["unit_code"], row["cohort"], BASES[row["basis"]], tally, int(mine), int(other), cells)
@@ -357,14 +358,11 @@ async def _dossiers(
         + f"WHERE NOT a.known OR NOT b.known OR ({', '.join(f'a.{n}' for n in _STATE)}) != "
         + f"({', '.join(f'b.{n}' for n in _STATE)})"
     )
-    counted = await live.rows(
-        f"SELECT cause, count() AS found FROM ({query}) GROUP BY cause ORDER BY cause SETTINGS {_FINAL}"
-    )
     sampled = await live.rows(
-        f"SELECT * FROM ({query}) ORDER BY cause, unit_code, cohort, number LIMIT {SAMPLES} BY cause "
-        f"SETTINGS {_FINAL}"
+        f"SELECT *, count() OVER (PARTITION BY cause) AS found FROM ({query}) "
+        f"ORDER BY cause, unit_code, cohort, number LIMIT {SAMPLES} BY cause SETTINGS {FINAL}"
     )
-    causes: dict[Cause, int] = {row["cause"]: int(row["found"]) for row in counted}
+    causes: dict[Cause, int] = {row["cause"]: int(row["found"]) for row in sampled}
     return causes, [_sample(row) for row in sampled]
 
 

@@ -11,16 +11,15 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rates.alerts import WINDOW, YEAR, Arrivals
+from rates.alerts import WINDOW, YEAR
 from rates.calendar import Calendar
 from rates.effects import Moment
 from rates.freshness import WINDOW as RHYTHM
 from rates.freshness import Activity, Office, Pipe, office
 from rates.register import Register
 from rates.tallies import BASES, BIT, SYSTEMS
-from rates.verdicts import BODIES, Arrived, Counted, Counts, Held, Key, Ruling
+from rates.verdicts import BODIES, Arrived, Counted, Counts, Held, Key, Ruling, arrived
 from rates.wire import DAY, LOCAL, day_of
-from sinks.alerts import NEAR, USUAL
 from sinks.client import Database
 from sinks.history import FINAL, changed
 
@@ -107,6 +106,7 @@ class Past:
         )
         rows, self._at = np.unique(of * len(SYSTEMS) + system, return_inverse=True)
         self._units = [str(unit) for unit in units]
+        self._index = {unit: at for at, unit in enumerate(self._units)}
         self._unit_of, self._system_of = rows // len(SYSTEMS), rows % len(SYSTEMS)
         self._begins = np.flatnonzero(np.diff(self._unit_of, prepend=-1))
         self._column = day - self._base
@@ -187,8 +187,8 @@ class Past:
         return found
 
     def _received(self, unit: str, first: int, last: int) -> int:
-        at = int(np.searchsorted(np.array(self._units, object), unit))
-        if at == len(self._units) or self._units[at] != unit or last < self._base:
+        at = self._index.get(unit)
+        if at is None or last < self._base:
             return 0
         rows = np.flatnonzero(self._unit_of == at)
         begin, end = max(first - self._base, 0), last - self._base + 1
@@ -197,30 +197,16 @@ class Past:
     def arrived(self) -> Arrived:
         """As `sinks.alerts.Alerts.arrived`, of that evening."""
         today = self._day
-        units: dict[str, dict[int, tuple[int, int]]] = {}
-        bodies: dict[str, dict[int, tuple[int, int]]] = {}
-        for unit, (begin, end) in self._spans.items():
-            days = self._heard["day"][begin:end]
-            first, until = (int(np.searchsorted(days, day)) for day in (today - WINDOW, today + 1))
-            for at in range(begin + first, begin + until):
-                day = int(self._heard["day"][at])
-                told = int(self._heard["events"][at]), int(self._heard["old"][at])
-                units.setdefault(unit, {})[day] = told
-                of = bodies.setdefault(self._register.body(unit, day), {})
-                events, old = of.get(day, (0, 0))
-                of[day] = events + told[0], old + told[1]
-        return _arrivals(units, today), _arrivals(bodies, today)
 
+        def told() -> Iterator[tuple[str, str, int, int, int]]:
+            for unit, (begin, end) in self._spans.items():
+                days = self._heard["day"][begin:end]
+                first, until = (int(np.searchsorted(days, day)) for day in (today - WINDOW, today + 1))
+                for at in range(begin + first, begin + until):
+                    day, events, old = (int(self._heard[name][at]) for name in ("day", "events", "old"))
+                    yield unit, self._register.body(unit, day), day, events, old
 
-def _arrivals(told: Mapping[str, Mapping[int, tuple[int, int]]], today: int) -> dict[str, Arrivals]:
-    found = {}
-    for code, days in told.items():
-        near = [days[day] for day in sorted(days, reverse=True) if day > today - NEAR][:2]
-        before = [events for day, (events, _) in days.items() if day < today]
-        usual = float(np.median(before)) if len(before) >= USUAL else 0.0
-        if near:
-            found[code] = Arrivals(tuple(near), usual)
-    return found
+        return arrived(told(), today)
 
 
 class Course:

@@ -8,16 +8,17 @@ live is above both, and begins where the rehearsal's knowledge of the live topic
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from rates.effects import Reached, version
+from rates.effects import Reached, due, generation_of, version
 from rates.failures import Fatal
 from sinks import reference
 from sinks.client import Database, strings, uints
 from sinks.cohorts import CohortStore
+from sinks.history import FINAL
 from sinks.parity import Begins, Report
 
 Kind: TypeAlias = Literal["swap", "back"]
@@ -66,6 +67,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     left_generation: int = 0
     left_complete: dict[int, int] = {}
     cut: int = 0
+
+    @property
+    def command(self) -> str:
+        """What takes it up again."""
+        return "motcua swap --back" if self.kind == "back" else f"motcua swap {self.name}"
 
 
 _as_plan: Final = msgspec.json.Decoder(Plan)
@@ -146,19 +152,25 @@ async def _uuids(database: Database, name: str) -> Mapping[str, str]:
 
 async def standing(database: Database, plan: Plan) -> Literal["before", "after", "between", "elsewhere"]:
     """Whether a plan's tables stand as before it, as after it, or some so; *elsewhere*: one is gone."""
-    found = {await _stands(database, plan.database, pair) for pair in plan.pairs if pair.live in TABLES}
+    return _standing(await _exchanged(database, plan))
+
+
+def _standing(exchanged: Mapping[str, bool | None]) -> Literal["before", "after", "between", "elsewhere"]:
+    found = {exchanged[table] for table in TABLES}
     if None in found:
         return "elsewhere"
     return "between" if len(found) > 1 else "after" if found == {True} else "before"
 
 
-async def _stands(database: Database, other: str, pair: Pair) -> bool | None:
-    """Whether a pair was exchanged; None where other tables have their names now."""
-    here = (await _uuids(database, database.name)).get(pair.live)
-    there = (await _uuids(database, other)).get(pair.other.removeprefix(f"{other}."))
-    if (here, there) == (pair.live_uuid, pair.other_uuid):
-        return False
-    return True if (here, there) == (pair.other_uuid, pair.live_uuid) else None
+async def _exchanged(database: Database, plan: Plan) -> dict[str, bool | None]:
+    """Of each pair, by its table, whether it was exchanged; None where other tables have their names now."""
+    mine, theirs = await _uuids(database, database.name), await _uuids(database, plan.database)
+    found: dict[str, bool | None] = {}
+    for pair in plan.pairs:
+        stand = mine.get(pair.live), theirs.get(pair.other.removeprefix(f"{plan.database}."))
+        turned = stand == (pair.other_uuid, pair.live_uuid)
+        found[pair.live] = turned if turned or stand == (pair.live_uuid, pair.other_uuid) else None
+    return found
 
 
 async def former(database: Database, name: str) -> bool:
@@ -172,19 +184,17 @@ async def former(database: Database, name: str) -> bool:
 
 async def exchange(database: Database, plan: Plan) -> None:
     """Have each pair stand where the plan wants it; one that does already is left as it is."""
-    other = plan.database
-    if await standing(database, plan) == "elsewhere":
+    exchanged = await _exchanged(database, plan)
+    if _standing(exchanged) == "elsewhere":
         msg = f"the tables of swap {plan.number} are not those that it was planned for: one was made anew"
         raise Fatal(f"{msg}. Next: motcua audit --all, and report it")
-    for settled in (f"{database.name}.settled", f"{other}.settled"):
+    for settled in (f"{database.name}.settled", f"{plan.database}.settled"):
         await database.run(f"TRUNCATE TABLE IF EXISTS {settled}")
     await _quiet(database)
-    register = {
-        pair.live: await _stands(database, other, pair) for pair in plan.pairs if pair.live in _REGISTER
-    }
-    kept = None in register.values()  # a register that was loaded since stays, whole
+    register = exchanged.keys() & {*_REGISTER}
+    kept = any(exchanged[table] is None for table in register)  # one that was loaded since stays, whole
     for pair in plan.pairs:
-        if not (kept and pair.live in register) and await _stands(database, other, pair) is False:
+        if exchanged[pair.live] is False and not (kept and pair.live in register):
             await database.run(f"EXCHANGE TABLES {database.name}.{pair.live} AND {pair.other}")
     if register and not kept:
         await reference.changed(database, plan.at, f"swap {plan.number}")
@@ -213,7 +223,7 @@ async def build(database: Database, other: str, months: Sequence[int]) -> None:
     its dossier.
     """
     listed_months = ", ".join(map(str, months))
-    settings = "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
+    settings = f"SETTINGS max_partitions_per_insert_block = 0, {FINAL}"
     within, without = f"cohort IN ({listed_months})", f"cohort NOT IN ({listed_months})"
     for table in reversed(TABLES):
         to, mine, theirs = f"{other}.next_{table}", f"{database.name}.{table}", f"{other}.{table}"
@@ -269,7 +279,7 @@ async def renumber(
         await database.run(
             f"INSERT INTO {name} SELECT * REPLACE (version + toUInt64({above}) AS version) "
             f"FROM (SELECT * FROM {name} FINAL WHERE {later}) "
-            "SETTINGS max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
+            f"SETTINGS max_partitions_per_insert_block = 0, {FINAL}"
         )
         if table == "history":
             await database.run(f"ALTER TABLE {name} DELETE WHERE {later} SETTINGS mutations_sync = 2")
@@ -331,8 +341,17 @@ async def begin(database: Database, plan: Plan) -> None:
         await CohortStore(database).save_progress(rows)
 
 
-async def reached(database: Database) -> tuple[dict[int, Reached], int]:
-    """How far each partition is durable, and in which generation."""
+class Stands(NamedTuple):
+    """How far a database is durable, by partition: the next offset of `generation`, and what is complete."""
+
+    offsets: dict[int, int]
+    complete: dict[int, int]
+    generation: int
+
+
+async def reached(database: Database) -> Stands:
+    """How far a database is durable in its newest generation, 0 for none."""
     rows = await CohortStore(database).progress()
-    newest = max((row.version >> 52 for row in rows.values()), default=0)
-    return {at: row for at, row in rows.items() if row.version >> 52 == newest}, newest
+    newest = max((generation_of(row.version) for row in rows.values()), default=0)
+    offsets = due({at: row.version for at, row in rows.items()}, newest)
+    return Stands(offsets, {at: rows[at].complete_to for at in offsets}, newest)
