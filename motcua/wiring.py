@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -265,6 +265,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
     from streams import verdicts
     from streams.app import build
     from streams.batches import Folder
+    from streams.events import Message
     from streams.offsets import Limits
     from streams.vitals import Told
 
@@ -311,6 +312,15 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 with suppress(Retry, Fatal):
                     await rollups.settle(clock.now())
 
+    async def reread(spans: Mapping[int, tuple[int, int]]) -> list[Message]:
+        from producers import topics
+
+        def read() -> list[Message]:
+            found = topics.read(settings.kafka, settings.topic, spans)
+            return [Message(one.partition, one.offset, one.timestamp, one.key, one.value) for one in found]
+
+        return await asyncio.to_thread(read)
+
     @asynccontextmanager
     async def opened() -> AsyncIterator[tuple["Folder", Audits]]:
         async with AsyncExitStack() as stack:
@@ -343,6 +353,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 utf8=is_utf8,
                 seconds=seconds,
                 thread=True,
+                reread=reread,
             )
             settling = asyncio.create_task(settle(connected))
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Final
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from msgspec import Struct
 
 from producers import topics
@@ -24,7 +24,6 @@ from rates.failures import Retry
 
 _TELL_SECONDS: Final = 0.25
 _NAP: Final = 0.1
-_READ_SECONDS: Final = 30.0
 _SAME: Final = 1_000
 """So many messages of one moment are looked at, by partition."""
 _MOST: Final = 1 << 20
@@ -144,7 +143,7 @@ class Rehearser:
         with (
             topics.reaching(self._brokers),
             Sender(self._brokers, self._topic, self.patience) as sender,
-            closing(_consumer(self._brokers)) as consumer,
+            closing(topics.reader(self._brokers)) as consumer,
         ):
             for message in self._messages(consumer, source, ends):
                 stamp = max(message.timestamp, 0)
@@ -240,44 +239,11 @@ def known_from(brokers: str, topic: str, rehearsed: str, ends: Mapping[int, int]
     if not same:
         return starts
     there = topics.since(brokers, rehearsed, partitions, cut)
-    known = Counter(_read(brokers, rehearsed, {at: there[at] for at in same}))
-    for at, offset, key, value in _read_at(brokers, topic, same):
-        if offset == starts[at] and known[at, key, value]:
-            known[at, key, value] -= 1
-            starts[at] = offset + 1
+    rehearsed_there = topics.read(brokers, rehearsed, {at: there[at] for at in same})
+    known = Counter((one.partition, one.key, one.value) for one in rehearsed_there)
+    for one in topics.read(brokers, topic, same):
+        at, said = one.partition, (one.partition, one.key, one.value)
+        if one.offset == starts[at] and known[said]:
+            known[said] -= 1
+            starts[at] = one.offset + 1
     return starts
-
-
-def _read(
-    brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]
-) -> Iterator[tuple[int, bytes | None, bytes | None]]:
-    return ((at, key, value) for at, _, key, value in _read_at(brokers, topic, ranges))
-
-
-def _read_at(
-    brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]
-) -> Iterator[tuple[int, int, bytes | None, bytes | None]]:
-    """The messages of some partitions, from an offset up to another, each partition in its order."""
-    with closing(_consumer(brokers)) as consumer:
-        for at, (first, end) in ranges.items():
-            partition = TopicPartition(topic, at)
-            consumer.assign([partition])
-            consumer.seek(partition, first)
-            until = time.monotonic() + _READ_SECONDS
-            while consumer.position(partition) < end:
-                if time.monotonic() > until:
-                    raise Retry("kafka", f"partition {at} of {topic} cannot be read. Next: motcua status")
-                for messages in consumer.poll(timeout_ms=500).values():
-                    yield from ((at, one.offset, one.key, one.value) for one in messages if one.offset < end)
-
-
-def _consumer(brokers: str) -> Any:
-    return KafkaConsumer(
-        bootstrap_servers=brokers.split(","),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        # Of a partition at once, compressed; a message that is larger comes alone.
-        max_partition_fetch_bytes=1 << 18,
-        metrics_enabled=False,
-    )

@@ -6,10 +6,10 @@ A topic that was deleted and made anew is another one: its `topic_id` tells.
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Final
 
-from kafka import TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.structs import OffsetAndMetadata
@@ -18,6 +18,7 @@ from msgspec import Struct
 from rates.failures import Retry, kafka_failure
 
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
+_READ_SECONDS: Final = 30.0
 
 
 class Topic(Struct, frozen=True, gc=False):
@@ -93,6 +94,37 @@ def since(brokers: str, topic: str, partitions: int, instant: int) -> dict[int, 
         )
         for each in every
     }
+
+
+def read(brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Iterator[Any]:
+    """The messages of some partitions, from an offset up to another, each partition in its order.
+
+    Those that Kafka no longer holds are not among them. Raises Retry.
+    """
+    with reaching(brokers), closing(reader(brokers)) as consumer:
+        for at, (first, end) in ranges.items():
+            partition = TopicPartition(topic, at)
+            consumer.assign([partition])
+            consumer.seek(partition, first)
+            until = time.monotonic() + _READ_SECONDS
+            while consumer.position(partition) < end:
+                if time.monotonic() > until:
+                    raise Retry("kafka", f"partition {at} of {topic} cannot be read. Next: motcua status")
+                for messages in consumer.poll(timeout_ms=500).values():
+                    yield from (one for one in messages if one.offset < end)
+
+
+def reader(brokers: str) -> Any:
+    """A consumer that belongs to no group."""
+    return KafkaConsumer(
+        bootstrap_servers=brokers.split(","),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        # Of a partition at once, compressed; a message that is larger comes alone.
+        max_partition_fetch_bytes=1 << 18,
+        metrics_enabled=False,
+    )
 
 
 def forget(brokers: str, group: str) -> None:

@@ -170,7 +170,7 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
             folder.drop()
             epoch = batch.epoch
         async with app.folding:
-            offsets = await folder.begin(batch.messages)
+            offsets = await folder.begin(batch.messages, app.buffer.due)
             if not app.buffer.due():
                 offsets |= await folder.settle()
         with folder.timed("commit"):

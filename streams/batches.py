@@ -4,7 +4,9 @@
     → history → dossiers → tallies → dead letters → progress
     → and only then its offsets may be acknowledged
 
-While one piece of a batch is being saved the next is decoded and folded; never more than one is on its way.
+While one piece is being saved the next is decoded and folded; never more than one is on its way. Where more
+waits than a batch holds, what several batches bring becomes one piece: to the engine a row among many costs a
+third of a row among few.
 Promises: an offset is given back once everything before it is durable; if something fails or is cancelled,
 nothing was promised and the same messages may be taken again by anybody. A dossier whose row the engine will
 not take costs its neighbours nothing: it is found, and its events of the piece become dead letters. Memory is
@@ -15,7 +17,6 @@ cohort may exceed that).
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import (
-    AsyncIterator,
     Awaitable,
     Callable,
     Collection,
@@ -47,6 +48,7 @@ from rates.effects import (
     Stored,
     TallyRow,
     due,
+    offset_of,
     version,
 )
 from rates.failures import Fatal, Refused, Retry
@@ -59,8 +61,10 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
-_MOST_RECORDS: Final = 50_000
-"""So many records are folded and saved at once: eight mebibytes of calls can hold millions of empty ones."""
+_MOST_RECORDS: Final = 100_000
+_LONGEST: Final = 1.0
+"""So many records are folded and saved at once, and those of so many seconds, whatever waits behind them:
+eight mebibytes of calls can hold millions of empty ones."""
 _AT_ONCE: Final = 4 * 1024 * 1024
 _MESSAGES_AT_ONCE: Final = 10_000
 """So many bytes and messages are read at once; then others have a turn."""
@@ -130,12 +134,15 @@ class Folder:
         seconds: defaultdict[str, float] | None = None,
         aside: Callable[[Coroutine[Any, Any, None]], "Saving"] = lambda saving: _Beside(saving),
         thread: bool = False,
+        reread: Callable[[Mapping[int, tuple[int, int]]], Awaitable[Sequence[Message]]] | None = None,
     ) -> None:
         """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
 
         `replaced` is asked before each batch for a register that has replaced the present one; `utf8` may be
         a faster `rates.wire.is_utf8`; `aside` runs the saving of a piece beside the folding of the next.
         `thread`: decode and fold in another thread, so that the saving has its turns meanwhile.
+        `reread` brings the messages of some partitions again, from an offset up to another; without it all
+        are kept until they are durable.
         """
         self._store = store
         self._register = register
@@ -146,7 +153,9 @@ class Folder:
         self._utf8 = utf8
         self._aside = aside
         self._thread = thread
+        self._reread = reread
         self._ledger = Ledger(register)
+        self._open: _Piece | None = None
         self._saving: tuple[_Piece, Saving] | None = None
         self._durable: dict[int, int] = {}
         self._complete_to: dict[int, int] | None = None
@@ -172,7 +181,7 @@ class Folder:
         """Forget everything that is cached or on its way: another worker may have written meanwhile."""
         if self._saving is not None:
             self._saving[1].cancel()
-        self._saving = None
+        self._open = self._saving = None
         self._durable = {}
         self._complete_to = None
         self._ledger.clear()
@@ -184,19 +193,22 @@ class Folder:
         """
         return {**await self.begin(messages), **await self.settle()}
 
-    async def begin(self, messages: Sequence[Message]) -> dict[int, int]:
-        """Fold a batch and begin to save it; returns the offsets that may be acknowledged meanwhile."""
+    async def begin(
+        self, messages: Sequence[Message], more: Callable[[], bool] = lambda: False
+    ) -> dict[int, int]:
+        """Fold a batch and begin to save it; returns the offsets that may be acknowledged meanwhile.
+
+        While there is `more` to come at once, what was read may wait to be folded with that.
+        """
         done = False
         try:
             await self._prepare()
-            async for piece in self._pieces(messages):
-                while True:
-                    await self._fold(piece)
-                    if await self._saved():
-                        break
-                    # What the piece before led to was refused and everything dropped: folded in vain.
-                self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)
-                self._saving = piece, self._aside(self._save(piece))
+            for some in _portions(messages):
+                await self._read(some)
+                if self._open is not None and (self._open.full() or self._open.events.apart):
+                    await self._send_off()
+            if not more():
+                await self._send_off()
             done = True
         finally:
             if not done:
@@ -212,6 +224,7 @@ class Folder:
         """Wait until everything that was begun is durable; returns the offsets that may be acknowledged."""
         done = False
         try:
+            await self._send_off()
             await self._saved()
             done = True
         finally:
@@ -252,29 +265,37 @@ class Folder:
                 self._register = register
                 self._ledger.register(register)
 
-    async def _pieces(self, messages: Sequence[Message]) -> AsyncIterator["_Piece"]:
-        """The batch in pieces of which each is folded and saved at once."""
-        piece = _Piece()
-        for some in _portions(messages):
-            for message in some if self._due else ():
-                expected = self._due.pop(message.partition, message.offset)
-                if message.offset > expected:
-                    msg = (
-                        f"partition {message.partition} is stored up to offset {expected} and is read on "
-                        f"from {message.offset}: the database was lost or put back, and what lies between "
-                        "would be skipped. Nothing was written. Next: motcua migrate, then start the worker "
-                        "again"
-                    )
-                    raise Fatal(msg)
-            if piece.messages:
-                # What is being saved moves on.
-                await asyncio.sleep(0)
-            await self._work("decode", partial(self._take_in, some, piece))
-            if piece.events.records >= _MOST_RECORDS:
-                yield piece
-                piece = _Piece()
-        if piece.messages:
-            yield piece
+    async def _read(self, messages: Sequence[Message]) -> None:
+        for message in messages if self._due else ():
+            expected = self._due.pop(message.partition, message.offset)
+            if message.offset > expected:
+                msg = (
+                    f"partition {message.partition} is stored up to offset {expected} and is read on "
+                    f"from {message.offset}: the database was lost or put back, and what lies between "
+                    "would be skipped. Nothing was written. Next: motcua migrate, then start the worker "
+                    "again"
+                )
+                raise Fatal(msg)
+        if self._open is None:
+            self._open = _Piece()
+        else:
+            # What is being saved moves on.
+            await asyncio.sleep(0)
+        await self._work("decode", partial(self._take_in, messages, self._open))
+
+    async def _send_off(self) -> None:
+        """Fold what was read, and begin to save it once what came before is saved."""
+        piece, self._open = self._open, None
+        if piece is None:
+            return
+        while True:
+            await self._fold(piece)
+            if await self._saved():
+                break
+            # What the piece before led to was refused and everything dropped: folded in vain.
+        piece.columns = None
+        self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)
+        self._saving = piece, self._aside(self._save(piece))
 
     def _take_in(self, messages: Sequence[Message], piece: "_Piece") -> None:
         columns = zip(*(message[:3] for message in messages), strict=True)
@@ -290,7 +311,8 @@ class Folder:
         last = piece.events.read(calls, reached[is_call], received_at[is_call], self._register, self._utf8)
         reached[is_call] += last.astype(np.uint64)
         piece.reach(partitions, reached, received_at)
-        piece.messages += messages
+        if self._reread is None:
+            piece.messages += messages
 
     def _sort(self, piece: "_Piece", refused: Mapping[str, str]) -> Columns:
         """Sort a piece's records into events and dead letters."""
@@ -361,12 +383,24 @@ class Folder:
             except _Unstorable as found:
                 refused |= found.numbers
                 self._ledger.clear()
-                messages, piece = piece.messages, _Piece(by_column=False)
+                messages, piece = await self._again(piece), _Piece(by_column=False)
                 self._take_in(messages, piece)
                 await self._fold(piece, refused)
         self._saving = None
-        self._durable |= {message.partition: message.offset + 1 for message in piece.messages}
+        self._durable |= {at: offset_of(row.version) + 1 for at, row in piece.reached.items()}
         return not refused
+
+    async def _again(self, piece: "_Piece") -> Sequence[Message]:
+        """A piece's messages once more."""
+        if self._reread is None:
+            return piece.messages
+        reread = self._reread
+        spans = {at: (first, offset_of(piece.reached[at].version) + 1) for at, first in piece.firsts.items()}
+        found = await self._persist("messages again", lambda: reread(spans))
+        if len(found) != sum(end - first for first, end in spans.values()):
+            msg = f"the engine refuses a row, and Kafka no longer holds all of {spans}. Next: motcua doctor"
+            raise Fatal(msg)
+        return found
 
     async def _save(self, piece: "_Piece") -> None:
         changes = piece.changes
@@ -474,10 +508,12 @@ class Folder:
 
 
 class _Piece:
-    """What is folded and saved at once: messages, and what they came to."""
+    """What is folded and saved at once, and what it came to. `messages` are those that are kept."""
 
     def __init__(self, *, by_column: bool = True) -> None:
+        self.began = perf_counter()
         self.messages: list[Message] = []
+        self.firsts: dict[int, int] = {}
         self.events = Events(by_column=by_column)
         self.columns: Columns | None = None
         self.dead: list[DeadLetter] = []
@@ -485,14 +521,18 @@ class _Piece:
         self.canaries: dict[int, Canary] = {}
         self.changes: Changes | None = None
 
+    def full(self) -> bool:
+        return self.events.records >= _MOST_RECORDS or perf_counter() - self.began > _LONGEST
+
     def reach(self, partitions: Ints, positions: NDArray[np.uint64], received_at: Ints) -> None:
-        """It holds messages of these partitions up to these positions, received at these seconds."""
+        """It holds more messages: of these partitions, at these positions, received at these seconds."""
         for partition in np.unique(partitions).tolist():
             own = np.flatnonzero(partitions == partition)
             complete_to = int(received_at[own].max())
             if partition in self.reached:
                 complete_to = max(complete_to, self.reached[partition].complete_to)
             last = own[-1]
+            self.firsts.setdefault(partition, offset_of(int(positions[own[0]])))
             self.reached[partition] = Reached(
                 partition, int(positions[last]), int(received_at[last]), complete_to
             )

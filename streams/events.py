@@ -134,6 +134,11 @@ class Events:
         self.records += int(records.sum())
         return records - 1
 
+    @property
+    def apart(self) -> bool:
+        """Whether some are kept whole, to be read record by record."""
+        return bool(self._others)
+
     def columns(self, senders: Senders, unsound: Unsound) -> Columns:
         """The events, in any order; what had to be read record by record is told to `unsound`."""
         if self._others or not self._parts:

@@ -7,7 +7,7 @@ from tests.model.world import Variant, World
 
 WORLDS = 400
 CHUNK = 100
-HISTORY = Variant(history_interrupted=True)
+HISTORY = Variant(history_interrupted=True, kept_open=True)
 
 
 @pytest.mark.parametrize("first", range(0, WORLDS, CHUNK))

@@ -59,6 +59,8 @@ class Variant:
     increments: bool = False
     history_interrupted: bool = False
     history_last: bool = False
+    kept_open: bool = False
+    """Whether what a batch brings may wait for the next one: no other order of effects, only later."""
 
 
 class Pause:
@@ -325,8 +327,11 @@ class World:
             worker.begun = bool(batch) and self.random.random() < 0.4
             if not batch:
                 worker.task = worker.folder.settle()
+            elif worker.begun:
+                waits = self.variant.kept_open and self.random.random() < 0.5
+                worker.task = worker.folder.begin(batch, lambda: waits)
             else:
-                worker.task = worker.folder.begin(batch) if worker.begun else worker.folder.take(batch)
+                worker.task = worker.folder.take(batch)
         elif worker.pause is not None:
             self.database.land(worker.pause.rows)
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -122,6 +122,18 @@ class Constrained(MemoryStore):
         await super().save_dossiers(rows)
 
 
+class Inserts(MemoryStore):
+    """A store that remembers how many dossiers came at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    async def save_dossiers(self, rows: Sequence[DossierRow]) -> None:
+        self.sizes.append(len(rows))
+        await super().save_dossiers(rows)
+
+
 async def test_a_row_that_the_engine_refuses_becomes_a_dead_letter_and_costs_its_neighbours_nothing() -> None:
     bad = "H18.21-231002-0007"
     batch = [message(offset, f"H18.21-231002-{offset:04}") for offset in range(20)]
@@ -136,6 +148,66 @@ async def test_a_row_that_the_engine_refuses_becomes_a_dead_letter_and_costs_its
     assert bad in letter.rejection.fields
     assert "Constraint `c` is violated" in letter.rejection.detail
     assert store.reached[0].version == whole.reached[0].version
+
+
+async def test_a_piece_whose_messages_are_not_kept_is_read_again_once_a_row_is_refused() -> None:
+    sent = [message(7 + offset, f"H18.21-231002-000{offset}") for offset in range(5)]
+    asked: list[dict[int, tuple[int, int]]] = []
+
+    async def reread(spans: Mapping[int, tuple[int, int]]) -> Sequence[Message]:
+        asked.append(dict(spans))
+        return sent
+
+    store = Constrained("H18.21-231002-0003")
+    folding = Folder(store, SmallRegister(), generation=1, millis=lambda: NOW * 1000, reread=reread)
+    assert await folding.take(sent) == {0: 12}
+    assert asked == [{0: (7, 12)}]
+    assert {number[-1] for _, number in store.dossiers} == {"0", "1", "2", "4"}
+    assert [letter.offset for letter in store.dead.values()] == [10]
+
+
+async def test_a_refused_row_whose_messages_kafka_has_dropped_is_fatal() -> None:
+    async def reread(_: Mapping[int, tuple[int, int]]) -> Sequence[Message]:
+        return []
+
+    store = Constrained("H18.21-231002-0003")
+    folding = Folder(store, SmallRegister(), generation=1, millis=lambda: NOW * 1000, reread=reread)
+    with pytest.raises(Fatal, match="Kafka no longer holds"):
+        await folding.take([message(0, "H18.21-231002-0003"), message(1, "H18.21-231002-0004")])
+    assert not store.reached
+
+
+async def test_what_several_batches_bring_is_saved_as_one_piece_while_more_waits() -> None:
+    store = Inserts()
+    folding = folder(store)
+    for offset in range(4):
+        assert await folding.begin([message(offset, f"H18.21-231002-000{offset}")], lambda: True) == {}
+    assert store.sizes == []
+    assert await folding.begin([message(4, "H18.21-231002-0004")]) == {}
+    assert await folding.settle() == {0: 5}
+    assert store.sizes == [5]
+    await folding.begin([message(5, "H18.21-231002-0005")], lambda: True)
+    assert await folding.settle() == {0: 6}
+    await folding.begin([message(6, "H18.21-231002-0006")], lambda: True)
+    folding.drop()
+    assert await folding.settle() == {}
+    assert store.sizes == [5, 1]
+
+
+async def test_a_piece_does_not_wait_once_it_is_full_or_holds_messages_that_are_read_singly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Inserts()
+    folding = folder(store)
+    odd = message(0, "H18.21-231002-0001")._replace(value=b"not json")
+    await folding.begin([odd], lambda: True)
+    while not store.dead:
+        await asyncio.sleep(0)
+    monkeypatch.setattr("streams.batches._MOST_RECORDS", 2)
+    for offset in range(1, 6):
+        await folding.begin([message(offset, f"H18.21-231002-000{offset}")], lambda: True)
+    assert await folding.settle() == {0: 6}
+    assert store.sizes == [2, 2, 1]
 
 
 async def test_an_engine_that_refuses_every_row_is_fatal_and_not_a_flood_of_dead_letters() -> None:
