@@ -170,7 +170,8 @@ async def _fold(app: App, folder: Folder, topic: str) -> None:
             folder.drop()
             epoch = batch.epoch
         async with app.folding:
-            offsets = await folder.begin(batch.messages, app.buffer.due)
+            # The first rows of an epoch are not to wait for what comes behind them.
+            offsets = await folder.begin(batch.messages, None if batch.first else app.buffer.due)
             if not app.buffer.due():
                 offsets |= await folder.settle()
         with folder.timed("commit"):

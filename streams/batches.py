@@ -67,7 +67,7 @@ _LONGEST: Final = 1.0
 eight mebibytes of calls can hold millions of empty ones."""
 _AT_ONCE: Final = 4 * 1024 * 1024
 _MESSAGES_AT_ONCE: Final = 10_000
-"""So many bytes and messages are read at once; then others have a turn."""
+"""So many bytes and messages are read at once."""
 _LATEST: Final = (1 << 32) - 1
 """The last second that can be stored (2106): a message may be stamped with any 64-bit time."""
 _TOLD: Final = (1, 3, 10)
@@ -194,7 +194,7 @@ class Folder:
         return {**await self.begin(messages), **await self.settle()}
 
     async def begin(
-        self, messages: Sequence[Message], more: Callable[[], bool] = lambda: False
+        self, messages: Sequence[Message], more: Callable[[], bool] | None = None
     ) -> dict[int, int]:
         """Fold a batch and begin to save it; returns the offsets that may be acknowledged meanwhile.
 
@@ -202,13 +202,16 @@ class Folder:
         """
         done = False
         try:
-            await self._prepare()
-            for some in _portions(messages):
-                await self._read(some)
-                if self._open is not None and (self._open.full() or self._open.events.apart):
+            left = messages
+            while left:
+                if self._open is None:
+                    await self._prepare()
+                    self._open = _Piece()
+                self._check(left)
+                taken = await self._work("decode", partial(self._fill, self._open, left))
+                left = left[taken:]
+                if left or self._open.full() or self._open.events.apart or not (more and more()):
                     await self._send_off()
-            if not more():
-                await self._send_off()
             done = True
         finally:
             if not done:
@@ -265,7 +268,8 @@ class Folder:
                 self._register = register
                 self._ledger.register(register)
 
-    async def _read(self, messages: Sequence[Message]) -> None:
+    def _check(self, messages: Sequence[Message]) -> None:
+        """`Fatal` where the first messages of a partition leave out some that are not stored."""
         for message in messages if self._due else ():
             expected = self._due.pop(message.partition, message.offset)
             if message.offset > expected:
@@ -276,12 +280,6 @@ class Folder:
                     "again"
                 )
                 raise Fatal(msg)
-        if self._open is None:
-            self._open = _Piece()
-        else:
-            # What is being saved moves on.
-            await asyncio.sleep(0)
-        await self._work("decode", partial(self._take_in, messages, self._open))
 
     async def _send_off(self) -> None:
         """Fold what was read, and begin to save it once what came before is saved."""
@@ -296,6 +294,16 @@ class Folder:
         piece.columns = None
         self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)
         self._saving = piece, self._aside(self._save(piece))
+
+    def _fill(self, piece: "_Piece", messages: Sequence[Message]) -> int:
+        """Read messages into a piece until it is full; how many it took."""
+        taken = 0
+        for some in _portions(messages):
+            if taken and piece.full():
+                break
+            self._take_in(some, piece)
+            taken += len(some)
+        return taken
 
     def _take_in(self, messages: Sequence[Message], piece: "_Piece") -> None:
         columns = zip(*(message[:3] for message in messages), strict=True)
@@ -384,7 +392,8 @@ class Folder:
                 refused |= found.numbers
                 self._ledger.clear()
                 messages, piece = await self._again(piece), _Piece(by_column=False)
-                self._take_in(messages, piece)
+                for some in _portions(messages):
+                    self._take_in(some, piece)
                 await self._fold(piece, refused)
         self._saving = None
         self._durable |= {at: offset_of(row.version) + 1 for at, row in piece.reached.items()}

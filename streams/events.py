@@ -29,7 +29,7 @@ from rates.wire import (
     unit_of,
 )
 from streams import scan
-from streams.compiled import Bytes, Ints, fixed
+from streams.compiled import WIDE, Bytes, Ints, fixed
 
 Utf8: TypeAlias = Callable[[bytes], bool]
 
@@ -39,6 +39,8 @@ _MOST_ROWS: Final = 50_000
 _SMALLEST: Final = 24
 """No record has fewer bytes."""
 _SERIAL_BITS: Final = 34
+_BEYOND: Final = bytes(WIDE)
+"""Stands behind all that is read."""
 
 
 class Message(NamedTuple):
@@ -167,17 +169,16 @@ class Events:
         keys = [key or b"" for key in own]
         values = [value or b"" for value in given]
         sizes = np.array(list(map(len, values)), np.int64)
-        text = b"\0".join((*values, b""))
+        text = b"\0".join((*values, _BEYOND))
         if sizes.max(initial=0) > MAX_BYTES or not strict(text, utf8):
             values = [value if len(value) <= MAX_BYTES and strict(value, utf8) else b"" for value in values]
             sizes = np.array(list(map(len, values)), np.int64)
-            text = b"\0".join((*values, b""))
+            text = b"\0".join((*values, _BEYOND))
         units = b"\0".join((*keys, b""))
         room = min(_MOST_ROWS, int(np.minimum(sizes // _SMALLEST, MAX_RECORDS).sum()))
         out = np.empty((len(scan.FIELDS), room), np.int64)
         read = np.frombuffer(text, np.uint8)
         kind, records, sender, sender_end = scan.scan(
-            scan.NAMES,
             read,
             np.cumsum(sizes + 1) - 1,
             np.frombuffer(units, np.uint8),

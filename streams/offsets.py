@@ -31,8 +31,11 @@ with a cold cache, and the first rows of it are not to wait for the last."""
 
 
 class Batch(NamedTuple):
+    """`first`: of its epoch."""
+
     epoch: int
     messages: list[Message]
+    first: bool
 
 
 class Buffer:
@@ -118,7 +121,8 @@ class Buffer:
         """Whether there is a micro-batch to be taken now."""
         if self._closed or not self._messages:
             return False
-        full = self._bytes >= self._limits.bytes or len(self._messages) >= self._limits.messages
+        most, most_messages = self._most()
+        full = self._bytes >= most or len(self._messages) >= most_messages
         return full or asyncio.get_running_loop().time() >= self._since + self._limits.age
 
     async def next_batch(self) -> Batch | None:
@@ -135,21 +139,24 @@ class Buffer:
 
     def _cut(self) -> Batch:
         size = count = 0
-        share = _FIRST if self._cold else 1
-        self._cold = False
-        most, most_messages = self._limits.bytes // share, self._limits.messages // share
+        most, most_messages = self._most()
+        first, self._cold = self._cold, False
         for more in self._sizes:
             if count and (size + more > most or count >= most_messages):
                 break
             size += more
             count += 1
-        batch = Batch(self.epoch, self._messages[:count])
+        batch = Batch(self.epoch, self._messages[:count], first)
         del self._messages[:count]
         del self._sizes[:count]
         self._bytes -= size
         if self._bytes < self._limits.buffered_bytes:
             self._room.set()
         return batch
+
+    def _most(self) -> tuple[int, int]:
+        share = _FIRST if self._cold else 1
+        return self._limits.bytes // share, self._limits.messages // share
 
     def _clear(self) -> None:
         self._messages = []

@@ -14,9 +14,8 @@ import numpy as np
 
 from rates.declared import FULL_SERVICE, LISTS, PROGRESS_SERVICE, Call, Record
 from rates.wire import DIGITISED, E_RESULT, E_RESULT_CLEAN, LOCAL, MAX_RECORDS, POPULATION_DATABASE
-from streams.compiled import Bytes, Ints, compiled
+from streams.compiled import WIDE, Bytes, Ints, agreeing, borrowed, compiled, inlined, plain
 
-_ONE: Final = np.uint64(1)
 NEVER: Final = -(1 << 60)
 """A time that names no real instant."""
 ABSENT: Final = -1
@@ -24,6 +23,9 @@ ABSENT: Final = -1
 _DEEPEST: Final = 24
 _LINKS: Final = 64
 """Of so many papers and so many results of a record the links are compared."""
+_PLACES: Final = 64
+_INNER_PLACES: Final = 16
+"""Of so many fields of a record, and of each object in a list of it, it is known what stood there last."""
 _DIGITS: Final = 9
 """A dossier's number ends with at most so many."""
 
@@ -96,25 +98,25 @@ _RESULT_LINK, _PAPER_LINK, _DUOC_SO_HOA, _MA_CSDL, _NGAY_BO_SUNG, _NGAY_BO_SUNG_
 _FULL_SERVICE, _PROGRESS_SERVICE = _AT[FULL_SERVICE], _AT[PROGRESS_SERVICE]
 
 
-@compiled
+@inlined
 def _space(text: Bytes, at: int) -> int:
     while text[at] == 32 or text[at] == 10 or text[at] == 13 or text[at] == 9:
         at += 1
     return at
 
 
-@compiled
+@inlined
 def _string(text: Bytes, at: int) -> tuple[int, bool]:
     """From an opening quote to its closing one, -1 where there is none; and whether something is escaped."""
     escaped = False
     at += 1
     while True:
-        place = np.uint64(at)  # an unsigned index is not asked whether it counts from the end
-        one = text[place]
-        while one > 92 or (34 < one < 92):
-            place += _ONE
-            one = text[place]
-        at = np.int64(place)  # type: ignore[assignment]  # a number's kind is fixed by its first value
+        more = plain(text, at)
+        while more == WIDE:
+            at += WIDE
+            more = plain(text, at)
+        at += more
+        one = text[at]
         if one == 34:
             return at, escaped
         if one < 32:
@@ -137,7 +139,7 @@ def _string(text: Bytes, at: int) -> tuple[int, bool]:
         at += 1
 
 
-@compiled
+@inlined
 def _more(text: Bytes, at: int, closing: int) -> tuple[int, bool]:
     """After a value of a list or an object: the place behind the comma or the bracket that closes it, and
     whether another value is to come; -1 where neither stands there."""
@@ -259,7 +261,29 @@ def _named(names: Names, text: Bytes, begin: int, end: int) -> int:
     return -1
 
 
-@compiled
+@inlined
+def _field(names: Names, text: Bytes, at: int, usual: Ints, slot: int) -> tuple[int, int]:
+    """A name and its colon: which of the names it is, or -1, and where its value begins, or -1.
+
+    Calls are written by programs, so most often it is the one that stood at its place in the record before,
+    and then it is compared and not read. `usual` remembers of each place: where one stood, how long it was
+    with all up to its colon, and which it is.
+    """
+    at = _space(text, at)
+    size = usual[slot, 1]
+    if 0 < size <= agreeing(text, at, usual[slot, 0]):
+        return usual[slot, 2], _space(text, at + size)
+    begin, end, value = _key(text, at)
+    if value < 0:
+        return -1, -1
+    field = _named(names, text, begin, end)
+    size = end + 2 - at
+    if size <= WIDE and text[end + 1] == 58:
+        usual[slot, 0], usual[slot, 1], usual[slot, 2] = at, size, field
+    return field, value
+
+
+@inlined
 def _text(text: Bytes, at: int) -> tuple[int, int, int]:
     """A plain text or null: where it begins and ends, and the end of the value; -1 for anything else."""
     if text[at] == 34:
@@ -359,8 +383,18 @@ def _same(text: Bytes, one: int, one_end: int, other: int, other_end: int) -> in
     return 1 if one == one_end and other == other_end else 0
 
 
-@compiled
-def _list(names: Names, text: Bytes, at: int, latest: int, kind: int, links: Ints, found: Ints) -> int:
+@inlined
+def _list(
+    names: Names,
+    text: Bytes,
+    at: int,
+    latest: int,
+    kind: int,
+    links: Ints,
+    found: Ints,
+    usual: Ints,
+    slot: int,
+) -> int:
     """A list of objects of a record; returns its end, or -1.
 
     `found`: the facts, when supplements were last asked for or came in, how many links were found. `links`:
@@ -379,15 +413,15 @@ def _list(names: Names, text: Bytes, at: int, latest: int, kind: int, links: Int
             return -1
         at = _space(text, at + 1)
         link = link_end = 0
-        seen = 0
+        seen, place = 0, slot
         if text[at] == 125:
             at += 1
         else:
             while True:
-                name, name_end, at = _key(text, at)
+                field, at = _field(names, text, at, usual, place)
                 if at < 0:
                     return -1
-                field = _named(names, text, name, name_end)
+                place += place < slot + _INNER_PLACES - 1
                 mine = (
                     field == _RESULT_LINK if kind == _RESULTS
                     else field in (_PAPER_LINK, _DUOC_SO_HOA) if kind == _PAPERS
@@ -439,8 +473,10 @@ def _list(names: Names, text: Bytes, at: int, latest: int, kind: int, links: Int
             return at
 
 
-@compiled
-def _record(names: Names, text: Bytes, at: int, latest: int, out: Any, row: int, scratch: Any) -> int:
+@inlined
+def _record(
+    names: Names, text: Bytes, at: int, latest: int, out: Any, row: int, scratch: Any, usual: Ints
+) -> int:
     """A record into a row of the columns; returns its end, or -1."""
     papers, results, found, result_found = scratch[0], scratch[1], scratch[2], scratch[3]
     found[:3] = 0
@@ -452,12 +488,12 @@ def _record(names: Names, text: Bytes, at: int, latest: int, out: Any, row: int,
     at = _space(text, at + 1)
     if text[at] == 125:
         return -1  # without a number it is no record
-    seen = 0
+    seen = place = 0
     while True:
-        name, name_end, at = _key(text, at)
+        field, at = _field(names, text, at, usual, place)
         if at < 0:
             return -1
-        field = _named(names, text, name, name_end)
+        place += place < _PLACES - 1
         if field < _BEGIN_RECORD or field >= _END_RECORD:
             at = _skip(text, at)
         elif seen >> (field - _BEGIN_RECORD) & 1:
@@ -465,9 +501,10 @@ def _record(names: Names, text: Bytes, at: int, latest: int, out: Any, row: int,
         else:
             seen |= 1 << (field - _BEGIN_RECORD)
             if field == _RESULTS:
-                at = _list(names, text, at, latest, field, results, result_found)
+                at = _list(names, text, at, latest, field, results, result_found, usual, _PLACES)
             elif field in (_PAPERS, _CSDL, _ROUNDS):
-                at = _list(names, text, at, latest, field, papers, found)
+                slot = _PLACES + _INNER_PLACES * (1 if field == _PAPERS else 2 if field == _CSDL else 3)
+                at = _list(names, text, at, latest, field, papers, found, usual, slot)
             else:
                 begin, end, at = _text(text, at)
                 if at < 0:
@@ -564,7 +601,7 @@ def _hashed(text: Bytes, begin: int, end: int, seed: int) -> int:
 
 @compiled
 def _call(
-    names: Names, text: Bytes, at: int, latest: int, out: Any, row: int, scratch: Any, head: Ints
+    names: Names, text: Bytes, at: int, latest: int, out: Any, row: int, scratch: Any, usual: Ints, head: Ints
 ) -> int:
     """A call into rows from `row` on; returns how many records it has, or -1.
 
@@ -597,7 +634,7 @@ def _call(
                 while True:
                     if records == MAX_RECORDS or row + records == out.shape[1]:
                         return -1
-                    at = _record(names, text, _space(text, at), latest, out, row + records, scratch)
+                    at = _record(names, text, _space(text, at), latest, out, row + records, scratch, usual)
                     if at < 0:
                         return -1
                     records += 1
@@ -630,25 +667,48 @@ def _call(
     return records if head[0] else -1
 
 
-@compiled
 def scan(
-    names: Names, text: Bytes, ends: Ints, keys: Bytes, key_ends: Ints, latest: Ints, seed: int, out: Any
-) -> Any:
+    text: Bytes, ends: Ints, keys: Bytes, key_ends: Ints, latest: Ints, seed: int, out: Ints
+) -> tuple[Ints, Ints, Ints, Ints]:
     """Read calls into columns.
 
-    `text`: the calls, each followed by a 0, which stands at its place of `ends`; `keys`: the codes of the
-    units that they came under, likewise. `latest`: after which second since 1970 UTC a time of each call
-    counts as none. `out`: int64 columns as `FIELDS`, with room for as many records as there may be.
+    `text`: the calls, each followed by a 0, which stands at its place of `ends`, and behind the last one
+    `WIDE` bytes of anything; `keys`: the codes of the units that they came under, ended likewise. `latest`:
+    after which second since 1970 UTC a time of each call counts as none. `out`: int64 columns as `FIELDS`,
+    with room for as many records as there may be.
 
     Returns, for each call: what it is (0: left unread), how many records it has, and where its sender's code
     begins and ends. Calls that are left unread have no rows in `out`.
     """
     heads = np.zeros((4, len(ends)), np.int64)
-    head = np.zeros(4, np.int64)
     scratch = np.zeros((4, 2 * _LINKS), np.int64)
+    usual = np.zeros((_PLACES + 4 * _INNER_PLACES, 3), np.int64)
+    _scan(NAMES, text, ends, keys, key_ends, latest, seed, out, heads, scratch, usual, np.zeros(4, np.int64))
+    kind, records, sender, sender_end = heads
+    return kind, records, sender, sender_end
+
+
+@compiled
+def _scan(
+    names: Names,
+    text: Bytes,
+    ends: Ints,
+    keys: Bytes,
+    key_ends: Ints,
+    latest: Ints,
+    seed: int,
+    out: Ints,
+    heads: Ints,
+    scratch: Ints,
+    usual: Ints,
+    head: Ints,
+) -> None:
+    names = Names(borrowed(names.text), borrowed(names.begin), borrowed(names.first), borrowed(names.next))
+    text, keys, out, usual = borrowed(text), borrowed(keys), borrowed(out), borrowed(usual)
+    scratch, head = borrowed(scratch), borrowed(head)
     row = begin = key = 0
     for call in range(len(ends)):
-        records = _call(names, text, begin, latest[call], out, row, scratch, head)
+        records = _call(names, text, begin, latest[call], out, row, scratch, usual, head)
         size = key_ends[call] - key
         sound = records >= 0 and head[3] == ends[call]
         for at in range(row, row + records) if sound else range(0):
@@ -674,7 +734,6 @@ def scan(
             row += records
         begin = ends[call] + 1
         key = key_ends[call] + 1
-    return heads
 
 
 @compiled

@@ -201,8 +201,9 @@ async def test_a_piece_does_not_wait_once_it_is_full_or_holds_messages_that_are_
     folding = folder(store)
     odd = message(0, "H18.21-231002-0001")._replace(value=b"not json")
     await folding.begin([odd], lambda: True)
-    while not store.dead:
+    for _ in range(100):
         await asyncio.sleep(0)
+    assert store.dead
     monkeypatch.setattr("streams.batches._MOST_RECORDS", 2)
     for offset in range(1, 6):
         await folding.begin([message(offset, f"H18.21-231002-000{offset}")], lambda: True)
