@@ -3,7 +3,6 @@
 import asyncio
 import ctypes
 import gc
-import os
 import sys
 from contextlib import suppress
 from math import inf
@@ -118,17 +117,22 @@ def worker(
 
     async def work() -> None:
         stop = wiring.asked_to_stop()
-        starting = asyncio.create_task(wiring.generation(found, say if prepare else None))
         stopping = asyncio.create_task(stop.wait())
         warming = asyncio.create_task(asyncio.to_thread(warm))
+        starting = asyncio.create_task(wiring.generation(found, say if prepare else None))
         probed = Worker()
         async with listening(probed.application(), found.worker_port) as address:
-            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            await warming
-            if starting.done():
-                probed.app = wiring.worker(found, *starting.result())
-                await run(probed.app, stop, address)
+            while not stop.is_set():
+                await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+                await warming
+                if starting.done():
+                    probed.app = wiring.worker(found, *starting.result())
+                    try:
+                        await run(probed.app, stop, address)
+                    except wiring.Moved as moved:
+                        say(f"{moved}; it begins anew")
+                        probed.app = None
+                        starting = asyncio.create_task(wiring.generation(found))
             starting.cancel()
 
     _give_back()
@@ -136,12 +140,8 @@ def worker(
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     sys.setswitchinterval(0.001)  # saving waits for folding at each of its turns
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(work())
-    except wiring.Moved as moved:
-        say(f"{moved}; it begins anew")
-        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # the same program, as it was called
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
 
 
 def _give_back() -> None:

@@ -85,12 +85,12 @@ class Settings(BaseSettings):
         description="worker processes of the embedded stack; 0: broker and engine alone",
     )
     cache_dossiers: int = Field(
-        default=6_000_000, ge=1, description="dossiers and cells that a worker keeps in memory"
+        default=5_000_000, ge=1, description="dossiers and cells that a worker keeps in memory"
     )
     batch_messages: int = Field(
         default=20_000, ge=1, description="a micro-batch is at most so many messages,"
     )
-    batch_bytes: int = Field(default=24 * 1024 * 1024, ge=1, description="so many bytes,")
+    batch_bytes: int = Field(default=16 * 1024 * 1024, ge=1, description="so many bytes,")
     batch_age: float = Field(default=0.25, gt=0, le=60, description="and so many seconds old")
     canary_seconds: float = Field(
         default=10, ge=0, le=3600, description="a partition that is quiet so long is sent a canary; 0: none"

@@ -49,7 +49,7 @@ START_SECONDS: Final = 60.0
 """How long a part waits at its start for a broker or a database that is still coming up."""
 
 
-class Moved(Fatal):
+class Moved(Exception):
     """The topic has another generation than this worker reads: whoever runs it begins anew."""
 
 
@@ -292,16 +292,17 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 await notifier.notify(at, lambda code: register.name(code, day_of(at)))
 
         judging = verdicts.Judge(store, calendar, clock.now, settings.canary_seconds, counts=counts)
-        await asyncio.gather(verdicts.run(running, judging, tell), stay(telling))
+        await asyncio.gather(verdicts.run(running, judging, tell), stay(running, telling))
 
-    async def stay(connected: Database) -> None:
-        """Raise once a swap has made another generation of the topic the one to read."""
-        while True:
+    async def stay(running: "App", connected: Database) -> None:
+        """Have the worker leave once a swap has made another generation of the topic the one to read."""
+        while not running.leaves.done():
             await asyncio.sleep(MOVED_SECONDS)
             with suppress(Retry):
                 known = await generations.latest(connected)
                 if known is not None and known[0] != generation:
-                    raise Moved(f"the topic is generation {known[0]} now, this worker read {generation}")
+                    why = f"the topic is generation {known[0]} now, this worker read {generation}"
+                    running.leaves.set_result(Moved(why))
 
     async def settle(connected: Database) -> None:
         """One month at a time, while nothing waits; without its sums answers are slower, and the same."""
@@ -360,6 +361,7 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                 yield folder, Audits(connected)
             finally:
                 settling.cancel()
+                folder.drop()
 
     group = generations.group(generation, settings.on)
     unread: list[int] = []

@@ -194,13 +194,13 @@ async def _acknowledge(app: App, topic: str, offsets: dict[int, int], epoch: int
 
 
 async def run(app: App, stop: asyncio.Event, address: str) -> None:
-    """Run the app until `stop` is set or it crashes; the crash's own exception is raised.
+    """Run the app until `stop` is set, or it crashes or leaves; the exception that says why is raised.
 
     `address` is where the worker answers for its health, for those who read its log.
     """
+    app.leaves = asyncio.get_running_loop().create_future()
     starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
     if starting.done():
         try:
             starting.result()
@@ -211,10 +211,8 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         starting.cancel()
     loop = asyncio.get_running_loop()
     settled = lived = loop.time()
-    while not stop.is_set() and not app.crashed:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await stop.wait()
+    while not (stop.is_set() or app.leaves.done() or app.crashed):
+        await asyncio.wait((stopping, app.leaves), timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
         if not app.rebalancing:
             settled = loop.time()
         elif loop.time() - settled > REBALANCE_SECONDS:
@@ -225,6 +223,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
             lived = loop.time()
         elif loop.time() - lived > DEAD_SECONDS:
             raise Fatal(f"{dead(app)}; {_AGAIN}")
+    stopping.cancel()
     reason = app.crash_reason if app.crashed else None
     if reason is None and starting.done():
         app.buffer.close()
@@ -242,3 +241,5 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         raise Fatal(f"a task of the worker was cancelled; {_AGAIN}") from reason
     if reason is not None:
         raise reason
+    if app.leaves.done() and not stop.is_set():
+        raise app.leaves.result()

@@ -30,6 +30,7 @@ from rates.wire import (
 )
 from streams import scan
 from streams.compiled import WIDE, Bytes, Ints, fixed
+from streams.index import distinct
 
 Utf8: TypeAlias = Callable[[bytes], bool]
 
@@ -235,7 +236,7 @@ class Events:
 
     def _pair(self, text: bytes, read: Bytes, columns: dict[str, Ints]) -> Ints | None:
         """The index of each record's procedure and sector; None where two of them could not be told apart."""
-        _, first, of = np.unique(columns["pair"], return_index=True, return_inverse=True)
+        first, of = distinct(columns["pair"])
         at = [columns[name] for name in ("procedure", "procedure_end", "sector", "sector_end")]
         same = first[of]
         if not (scan.alike(read, at[0], at[1], same) and scan.alike(read, at[2], at[3], same)):

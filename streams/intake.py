@@ -3,9 +3,9 @@
 Faust delivers message by message, at four asyncio tasks each, and bounds its buffer by their number; calls of
 up to 16 MiB need a bound in bytes. So its consumer's one method that drains the fetcher is replaced. Faust
 keeps everything else: membership, rebalance, seeks, commits, lifecycle. What is used of its private names
-(`_drain_messages`, `_wait_next_records`, `_seek`, `_commit`, `_new_transport`, `_recovery`, `_wait`) is that
-of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py` holds it, `tests/e2e/test_stalls.py`
-proves it.
+(`_drain_messages`, `_wait_next_records`, `_fetch_records`, `_seek`, `_commit`, `_new_transport`, `_recovery`,
+`_wait`) is that of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py` holds it,
+`tests/e2e/test_stalls.py` proves it.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import faust
 import faust.tables
 import faust.tables.recovery
 import uvloop
+from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Seconds, ServiceT
@@ -64,9 +65,7 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         # It has a loop of its own, where every byte from Kafka comes in.
-        thread = driver.AIOKafkaConsumerThread(
-            self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop()
-        )
+        thread = _Thread(self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop())
         thread._close_thread_loop_on_stop = True  # noqa: SLF001  # as it is for a loop of its own making
         return thread
 
@@ -88,6 +87,20 @@ class Consumer(driver.Consumer):
     async def acknowledge(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; False where the group has moved on."""
         return await self._commit(offsets)
+
+
+class _Thread(driver.AIOKafkaConsumerThread):
+    """Unpacks no more of what came than there is room for: calls shrink to a tenth when they are packed."""
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        found: RecordMap = await self.call_thread(
+            self._fetch_records,
+            self._ensure_consumer(),
+            active_partitions,
+            timeout=timeout,
+            max_records=cast("App", self.transport.app).buffer.wanted(),
+        )
+        return found
 
 
 class Transport(driver.Transport):
@@ -118,7 +131,8 @@ class App(faust.App):
     """A Faust app whose consumer drains into `buffer`; `drained` is set when it has ended.
 
     `folding` is held while a micro-batch is folded, or a cohort repaired: never both. `folder` is there once
-    its database has answered, and `own_tasks` are those without which the worker does not live.
+    its database has answered, and `own_tasks` are those without which the worker does not live. `leaves`:
+    called with why, it has the app end as if it was asked to stop.
     """
 
     buffer: Buffer
@@ -127,6 +141,7 @@ class App(faust.App):
     brokers: str
     topic_name: str
     folder: Folder | None = None
+    leaves: "asyncio.Future[Exception]"
     own_tasks: dict[str, "asyncio.Task[Any]"]
 
     def _new_transport(self) -> Transport:

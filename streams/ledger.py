@@ -35,7 +35,7 @@ from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, DUE_MOVED, LOCAL, REOPENED, 
 from streams import scan
 from streams.compiled import Ints
 from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
-from streams.index import Index
+from streams.index import Index, distinct
 
 Bools: TypeAlias = NDArray[np.bool_]
 Records: TypeAlias = NDArray[np.void]
@@ -136,10 +136,11 @@ class Ledger:
 
     def seek(self, events: Columns) -> Sought:
         """Find the dossiers that events are about."""
-        named, of = np.unique(events.unit << _MONTH_BITS | events.month, return_inverse=True)
+        names = events.unit << _MONTH_BITS | events.month
+        first, of = distinct(names)
         keys = [
             CohortKey(events.units[name >> _MONTH_BITS], name & (1 << _MONTH_BITS) - 1)
-            for name in named.tolist()
+            for name in names[first].tolist()
         ]
         return Sought(events, keys, of, [key for key in keys if key not in self._cohorts])
 
@@ -162,7 +163,7 @@ class Ledger:
             zip(found["procedure"], found["sector"], strict=True)
         )
         self._dossier["mask"][place] = self._masks.names(np.asarray(found["mask"], np.int64))
-        self._place.add(self._dossier["key"][place], place)
+        self._place.add(self._dossier["key"], place)
         cells = stored.cells
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
@@ -333,8 +334,7 @@ class Ledger:
         self._dossier.give_back(places)
         self._tally.give_back(cells)
         for index, column in ((self._place, keys), (self._cell, rows)):
-            held = np.flatnonzero(column)
-            index.reset(column[held], held)
+            index.reset(column, np.flatnonzero(column))
         self._cohort.give_back(cohorts)
 
     def _places(self, sought: Sought) -> Ints:
@@ -344,15 +344,15 @@ class Ledger:
         keys = cohort << _NUMBER_BITS | events.number
         for at in np.flatnonzero(events.number < 0).tolist():
             keys[at] = self._odd_key(int(cohort[at]), events.odd[-1 - int(events.number[at])])
-        place = self._place.find(keys)
+        place = self._place.find(self._dossier["key"], keys)
         absent = np.flatnonzero(place < 0)
         if len(absent):
             fresh = np.unique(keys[absent])
             new = self._dossier.take(len(fresh))
             self._dossier["key"][new] = fresh
-            self._place.add(fresh, new)
+            self._place.add(self._dossier["key"], new)
             self._weigh(_cohort(fresh), 1)
-            place[absent] = self._place.find(keys[absent])
+            place[absent] = self._place.find(self._dossier["key"], keys[absent])
         return place
 
     def _odd_key(self, cohort: int, number: str) -> int:
@@ -478,13 +478,13 @@ class Ledger:
 
     def _cells(self, keys: Ints) -> Ints:
         """Where these cells stand; one that is new gets its place, with zeros."""
-        at = self._cell.find(keys)
+        at = self._cell.find(self._tally["key"], keys)
         new = np.flatnonzero(at < 0)
         if len(new):
             at[new] = self._tally.take(len(new))
             self._tally["key"][at[new]] = keys[new]
             self._tally["counts"][at[new]] = 0
-            self._cell.add(keys[new], at[new])
+            self._cell.add(self._tally["key"], at[new])
             self._weigh(keys[new] >> _CELL, 1)
         return at
 
@@ -540,8 +540,8 @@ class Ledger:
 
     def _numbers(self, keys: Ints, cohort: Ints) -> Texts | list[str]:
         """The numbers of dossiers, as texts."""
-        cohorts, of = np.unique(cohort, return_inverse=True)
-        units = Texts.of(self._cohort["unit"][cohorts])
+        first, of = distinct(cohort)
+        units = Texts.of(self._cohort["unit"][cohort[first]])
         odd = _is_odd(keys)
         number = np.where(odd, 0, keys & (1 << _NUMBER_BITS) - 1)
         date, serial = unpacked(self._cohort["month"][cohort].astype(np.int64), number)
@@ -564,8 +564,8 @@ class Ledger:
         return ByColumn(self._of_cohorts(keys >> _CELL) | columns, tally_row)
 
     def _of_cohorts(self, cohorts: Ints) -> dict[str, Any]:
-        different, of = np.unique(cohorts, return_inverse=True)
-        units = Texts.of(self._cohort["unit"][different])
+        first, of = distinct(cohorts)
+        units = Texts.of(self._cohort["unit"][cohorts[first]])
         return {
             "unit": Texts(*scan.gathered(*buffers(units), of)),
             "cohort": self._cohort["month"][cohorts],
@@ -696,7 +696,7 @@ class _Rows:
     def _grow(self, end: int) -> None:
         room = len(next(iter(self._columns.values())))
         if end > room:
-            room = max(end, room + room // 4)
+            room = max(end, room + room // 8)
             for column in self._columns.values():
                 # In its place: the system moves no memory for it, and never both are held.
                 column.resize((room, *column.shape[1:]), refcheck=False)
@@ -734,7 +734,7 @@ class _Records(_Rows):
     def _grow(self, end: int) -> None:
         room = len(self._table)
         if end > room:
-            self._table.resize(max(end, room + room // 4), refcheck=False)
+            self._table.resize(max(end, room + room // 8), refcheck=False)
 
     def give_back(self, places: Ints) -> None:
         self._table[places] = np.zeros((), self._table.dtype)

@@ -25,6 +25,8 @@ class Limits(NamedTuple):
     buffered_bytes: int = 24 * 1024 * 1024
 
 
+_USUAL: Final = 256 * 1024
+"""Before the first message has come, one is taken to be as large as a call of some hundred records."""
 _FIRST: Final = 16
 """The first micro-batch of an epoch is so many times smaller: what a worker that died left behind is taken up
 with a cold cache, and the first rows of it are not to wait for the last."""
@@ -46,6 +48,7 @@ class Buffer:
         self._messages: list[Message] = []
         self._sizes: list[int] = []
         self._bytes = 0
+        self._usual = _USUAL
         self._since = 0.0
         self._expected: dict[int, int] = {}
         self._changed = asyncio.Event()
@@ -113,9 +116,14 @@ class Buffer:
             self._messages.extend(messages)
             self._sizes.extend(sizes)
             self._bytes += sum(sizes)
+            self._usual = max(1, sum(sizes) // len(sizes))
         if self._bytes >= self._limits.buffered_bytes:
             self._room.clear()
         self._changed.set()
+
+    def wanted(self) -> int:
+        """How many messages may be offered next, to be about a micro-batch, by the size of the last ones."""
+        return max(1, self._limits.bytes // self._usual)
 
     def due(self) -> bool:
         """Whether there is a micro-batch to be taken now."""

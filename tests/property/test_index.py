@@ -8,7 +8,7 @@ from rates.effects import Texts
 from streams import scan
 from streams.compiled import Ints
 from streams.events import buffers, months, numbered, packed, unpacked
-from streams.index import Index
+from streams.index import Index, distinct
 
 keys = st.integers(1, 1 << 62) | st.integers(1, 40)
 texts = st.lists(st.text(max_size=9), max_size=8)
@@ -22,15 +22,24 @@ def ints(values: list[int]) -> Ints:
 def test_an_index_finds_what_a_dict_finds(added: list[set[int]], sought: list[int], reset: bool) -> None:
     index, known = Index(), dict[int, int]()
     for some in added:
-        if reset:
-            index.reset(ints(list(known)), ints(list(known.values())))
         new = sorted(some - known.keys())
-        places = range(len(known), len(known) + len(new))
-        index.add(ints(new), ints(list(places)))
+        places = range(len(known) + 1, len(known) + 1 + len(new))
         known |= zip(new, places, strict=True)
+        held = ints([0, *known])
+        if reset:
+            index.reset(held, ints(list(known.values())))
+        else:
+            index.add(held, ints(list(places)))
         asked = [*sought, *known]
-        assert index.find(ints(asked)).tolist() == [known.get(key, -1) for key in asked]
+        assert index.find(held, ints(asked)).tolist() == [known.get(key, -1) for key in asked]
         assert len(index) == len(known)
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(1 << 62), 1 << 62), max_size=60))
+def test_different_keys_are_told_apart(given_: list[int]) -> None:
+    first, of = distinct(ints(given_))
+    assert [given_[at] for at in first] == list(dict.fromkeys(given_))
+    assert [given_[first[at]] for at in of] == given_
 
 
 @given(texts, st.data())
