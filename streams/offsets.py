@@ -28,8 +28,8 @@ class Limits(NamedTuple):
 _USUAL: Final = 256 * 1024
 """Before the first message has come, one is taken to be as large as a call of some hundred records."""
 _FIRST: Final = 16
-"""The first micro-batch of an epoch is so many times smaller: what a worker that died left behind is taken up
-with a cold cache, and the first rows of it are not to wait for the last."""
+"""The first micro-batch of an epoch is so many times smaller and sooner: what a worker that died left behind is
+taken up with a cold cache, and the first rows of it are not to wait for the last."""
 
 
 class Batch(NamedTuple):
@@ -129,16 +129,16 @@ class Buffer:
         """Whether there is a micro-batch to be taken now."""
         if self._closed or not self._messages:
             return False
-        most, most_messages = self._most()
-        full = self._bytes >= most or len(self._messages) >= most_messages
-        return full or asyncio.get_running_loop().time() >= self._since + self._limits.age
+        most = self._most()
+        full = self._bytes >= most.bytes or len(self._messages) >= most.messages
+        return full or asyncio.get_running_loop().time() >= self._since + most.age
 
     async def next_batch(self) -> Batch | None:
         """The next micro-batch, as soon as one is due; None once the buffer is closed."""
         while not self._closed:
             if self.due():
                 return self._cut()
-            left = self._since + self._limits.age - asyncio.get_running_loop().time()
+            left = self._since + self._most().age - asyncio.get_running_loop().time()
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left if self._messages else None):
@@ -147,10 +147,10 @@ class Buffer:
 
     def _cut(self) -> Batch:
         size = count = 0
-        most, most_messages = self._most()
+        most = self._most()
         first, self._cold = self._cold, False
         for more in self._sizes:
-            if count and (size + more > most or count >= most_messages):
+            if count and (size + more > most.bytes or count >= most.messages):
                 break
             size += more
             count += 1
@@ -162,9 +162,12 @@ class Buffer:
             self._room.set()
         return batch
 
-    def _most(self) -> tuple[int, int]:
-        share = _FIRST if self._cold else 1
-        return self._limits.bytes // share, self._limits.messages // share
+    def _most(self) -> Limits:
+        """The limits of the next micro-batch."""
+        if not self._cold:
+            return self._limits
+        full, messages, age, buffered = self._limits
+        return Limits(full // _FIRST, messages // _FIRST, age / _FIRST, buffered)
 
     def _clear(self) -> None:
         self._messages = []

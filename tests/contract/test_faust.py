@@ -4,10 +4,11 @@ import inspect
 from importlib.metadata import version
 
 import faust
+import faust.tables
 from faust.transport.consumer import Consumer as AnyConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from streams.intake import App, Consumer, Transport
+from streams.intake import App, Consumer, Tables, Transport
 
 
 def test_faust_is_exactly_the_version_that_was_read() -> None:
@@ -26,6 +27,14 @@ def test_a_poll_gives_whole_lists_by_partition_and_is_told_to_seek_after_a_rebal
     assert "self._getmany(" in source
     assert "return records, active_partitions" in source
     assert "seek_to_committed" in inspect.getsource(AnyConsumer.perform_seek)
+
+
+def test_tables_start_as_ours_do_but_for_the_second_that_they_wait() -> None:
+    source = inspect.getsource(faust.tables.TableManager.on_start)
+    ours = inspect.getsource(Tables.on_start)
+    said = [line.strip() for line in ours.splitlines() if line.strip().startswith("await")]
+    assert [line for line in said if line not in source] == []
+    assert source.count("await ") == len(said) + 1
 
 
 def test_a_commit_goes_through_one_method_that_answers_whether_it_was_accepted() -> None:
