@@ -163,7 +163,7 @@ async def compare(live: Database, other: str, begins: Begins = NONE, *, shared: 
     aside = int(
         await live.value(f"SELECT count() FROM {live.name}.history FINAL WHERE {later} SETTINGS {FINAL}")
     )
-    off = later if aside or shared else ""
+    off = later if aside else ""
     ours, theirs = _Side(live.name, off), _Side(other, off if shared else "")
     counted = await _cohorts(live, ours, theirs)
     differ = _differing(counted)
@@ -217,8 +217,12 @@ async def _cohorts(
         f"UNION ALL SELECT unit, cohort, 0, b, 0, 0, 0, 0 FROM ({theirs.sums('b', where)}) UNION ALL "
         f"SELECT unit, cohort, 0, 0, c, 0, e, 0 FROM ({ours.states('c', 'e', where)}) UNION ALL "
         f"SELECT unit, cohort, 0, 0, 0, d, 0, f FROM ({theirs.states('d', 'f', where)})"
-        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {FINAL}"
+        f") GROUP BY unit, cohort ORDER BY unit_code, cohort SETTINGS {FINAL}, {_SPILLS}"
     )
+
+
+_SPILLS: Final = "max_bytes_before_external_group_by = 300000000"
+"""What does not fit into so many bytes is grouped on disk."""
 
 
 def _differing(counted: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -241,6 +245,8 @@ class _Side:
         if not self._later:
             return f"SELECT * FROM ({stored}) WHERE {some}"
         table, later = f"{self._name}.history", f"{self._later} AND {where}"
+        # Only where something is taken off are cells summed: a sum over all of them would not fit in memory.
+        moved = f"(unit, cohort) IN (SELECT DISTINCT unit, cohort FROM {table} WHERE {later})"
         taken = " UNION ALL ".join(
             f"SELECT unit, cohort, one.1 AS system, toUInt8({at}) AS basis, toUInt16(one.2) AS day, {SUMS} "
             f"FROM ({changed(basis, 'unit, cohort', later, table)}) WHERE one.2 > toDate(0) "
@@ -251,8 +257,9 @@ class _Side:
         taken = f"SELECT unit, cohort, system, basis, day, {off} FROM ({taken}) AS t"
         summed = ", ".join(f"sum(t.{name}) AS {name}" for name in TALLIES)
         return (
-            f"SELECT unit, cohort, system, basis, day, {summed} FROM ({stored} UNION ALL {taken}) AS t "
-            f"GROUP BY unit, cohort, system, basis, day HAVING {some}"
+            f"SELECT * FROM ({stored} AND NOT {moved}) WHERE {some} UNION ALL "
+            f"SELECT unit, cohort, system, basis, day, {summed} FROM ({stored} AND {moved} UNION ALL {taken})"
+            f" AS t GROUP BY unit, cohort, system, basis, day HAVING {some}"
         )
 
     def sums(self, name: str, where: str) -> str:

@@ -7,7 +7,7 @@ live is above both, and begins where the rehearsal's knowledge of the live topic
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -230,24 +230,26 @@ async def build(database: Database, other: str, months: Sequence[int]) -> None:
         await database.run(f"DROP TABLE IF EXISTS {to} SYNC")
         await database.run(f"CREATE TABLE {to} AS {mine}")
         if table in _PARTITION:
-            # What is not touched is linked and not copied.
             touched = {str(_PARTITION[table](month)) for month in months}
-            kept = await database.rows(
-                "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {name:String} "
-                "AND table = {table:String}",
-                {"name": database.name, "table": table},
-            )
-            for row in kept:
-                if row["partition_id"] not in touched:
-                    await database.run(
-                        f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {mine}"
-                    )
+            await _link(database, to, database.name, mine, touched)
             copied = f"{without} AND _partition_id IN ({', '.join(map(repr, sorted(touched)))})"
         else:
             copied = without
         await database.run(f"INSERT INTO {to} SELECT * FROM {mine} FINAL WHERE {copied} {settings}")
         await database.run(f"INSERT INTO {to} SELECT * FROM {theirs} FINAL WHERE {within} {settings}")
     await zeros(database, f"{other}.next_tallies", f"{other}.tallies")
+
+
+async def _link(database: Database, to: str, of: str, table: str, but: Collection[str] = ()) -> None:
+    """Give `to` what a table of the database `of` holds, `but` for some partitions: linked, not copied."""
+    kept = await database.rows(
+        "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {of:String} "
+        "AND table = {table:String} ORDER BY partition_id",
+        {"of": of, "table": table.rpartition(".")[2]},
+    )
+    for row in kept:
+        if row["partition_id"] not in but:
+            await database.run(f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {table}")
 
 
 def _dated(month: int) -> int:
@@ -309,11 +311,8 @@ def _later(starts: Mapping[int, int], own: int) -> str:
 
 async def remember(shadow: Database, live: str) -> None:
     """Give a shadow what live knows of the past."""
-    for table, final in (("history", "FINAL"), (_DERIVED, "")):
-        await shadow.run(
-            f"INSERT INTO {table} SELECT * FROM {live}.{table} {final} "
-            "SETTINGS max_partitions_per_insert_block = 0"
-        )
+    for table in ("history", _DERIVED):
+        await _link(shadow, table, live, f"{live}.{table}")
 
 
 async def zeros(database: Database, to: str, top: str) -> None:

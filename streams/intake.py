@@ -4,8 +4,8 @@ Faust delivers message by message, at four asyncio tasks each, and bounds its bu
 up to 16 MiB need a bound in bytes. So its consumer's one method that drains the fetcher is replaced. Faust
 keeps everything else: membership, rebalance, seeks, commits, lifecycle. What is used of its private names
 (`_drain_messages`, `_wait_next_records`, `_fetch_records`, `_seek`, `_commit`, `_new_transport`, `_recovery`,
-`_wait`, `_update_channels`) is that of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py` holds
-it, `tests/e2e/test_stalls.py` proves it.
+`_wait`, `_update_channels`) is that of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py`
+holds it, `tests/e2e/test_stalls.py` proves it.
 """
 
 import asyncio

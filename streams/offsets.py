@@ -28,8 +28,8 @@ class Limits(NamedTuple):
 _USUAL: Final = 256 * 1024
 """Before the first message has come, one is taken to be as large as a call of some hundred records."""
 _FIRST: Final = 16
-"""The first micro-batch of an epoch is so many times smaller and sooner: what a worker that died left behind is
-taken up with a cold cache, and the first rows of it are not to wait for the last."""
+"""The first micro-batch of an epoch is so many times smaller and sooner: what a dead worker left is taken up
+with a cold cache, and the first rows of it wait for nothing."""
 
 
 class Batch(NamedTuple):

@@ -6,6 +6,7 @@ known: a dossier that now counts in another way has one more change in its histo
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from rates.cohort import CohortKey
@@ -33,18 +34,27 @@ async def rebuild(
     begun anew at any time: the same is saved again. Raises Retry and Fatal.
     """
     total, done, moved = sum(size for _, size in sizes), 0, 0
-    saving: asyncio.Task[None] | None = None
-    for keys in _portions(sizes):
-        stored = await original.load(keys)
-        changes = await asyncio.to_thread(_counted, procedures, keys, stored, learnt)
-        if saving is not None:
+    portions = list(_portions(sizes))
+    if not portions:
+        return 0, 0
+    # One portion is loaded and one saved while one is counted.
+    loading = asyncio.ensure_future(original.load(portions[0]))
+    saving = asyncio.ensure_future(asyncio.sleep(0))
+    try:
+        for keys, following in zip_longest(portions, portions[1:]):
+            stored = await loading
+            if following is not None:
+                loading = asyncio.ensure_future(original.load(following))
+            changes = await asyncio.to_thread(_counted, procedures, keys, stored, learnt)
             await saving
-        done += len(changes.dossiers)
-        moved += len(changes.history)
-        saving = asyncio.create_task(_save(shadow, changes))
-        progress(done, max(total, done))
-    if saving is not None:
+            done += len(changes.dossiers)
+            moved += len(changes.history)
+            saving = asyncio.ensure_future(_save(shadow, changes))
+            progress(done, max(total, done))
         await saving
+    finally:
+        loading.cancel()
+        saving.cancel()
     return done, moved
 
 
