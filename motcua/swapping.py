@@ -455,6 +455,7 @@ async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> di
     Those from after its beginning, and of logs whatever live received since the log's last line.
     """
     from producers.rehearsing import known_from
+    from streams.batches import CANARY
 
     if rehearsal.live_topic_id != topic.topic_id:
         return dict.fromkeys(range(topic.partitions), 0)
@@ -462,7 +463,7 @@ async def _starts(live: Settings, rehearsal: "Rehearsal", topic: "Source") -> di
     starts = {partition: ends.get(partition, 0) for partition in range(topic.partitions)}
     if not rehearsal.from_topic:
         starts = await asyncio.to_thread(
-            known_from, live.kafka, live.topic, rehearsal.topic, starts, rehearsal.cut
+            known_from, live.kafka, live.topic, rehearsal.topic, starts, rehearsal.cut, CANARY
         )
     return starts
 

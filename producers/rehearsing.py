@@ -225,16 +225,26 @@ class Rehearser:
                 raise Retry("kafka", f"topic {source} brings nothing more. Next: motcua status")
 
 
-def known_from(brokers: str, topic: str, rehearsed: str, ends: Mapping[int, int], cut: int) -> dict[int, int]:
+def known_from(
+    brokers: str,
+    topic: str,
+    rehearsed: str,
+    ends: Mapping[int, int],
+    cut: int,
+    canary: tuple[bytes, bytes] | None = None,
+) -> dict[int, int]:
     """From which offset on a rehearsal of logs up to `cut` (ms) lacks messages of `topic`, up to `ends`.
 
-    What was received later is lacking. Of the messages of that very moment those are not that the rehearsal's
-    topic has, from the first on: one that counted twice would tell less of delay. Raises Retry.
+    What was received later is lacking, but for canaries: those are of today in a topic that was sent a log of
+    last year. Of the messages of that very moment those are not that the rehearsal's topic has, from the
+    first on: one that counted twice would tell less of delay. Raises Retry.
     """
     partitions = max(ends) + 1
     firsts, nexts = (topics.since(brokers, topic, partitions, at) for at in (cut, cut + 1))
-    starts = {at: min(end, firsts[at][0]) for at, end in ends.items()}
-    untils = {at: min(end, nexts[at][0], starts[at] + _SAME) for at, end in ends.items()}
+    begins = {at: (firsts[at][0], end) for at, end in ends.items()}
+    starts = {at: _call_since(brokers, topic, at, span, cut, canary) for at, span in begins.items()}
+    later = {at: (max(nexts[at][0], starts[at]), min(end, starts[at] + _SAME)) for at, end in ends.items()}
+    untils = {at: _call_since(brokers, topic, at, span, cut + 1, canary) for at, span in later.items()}
     same = {at: (starts[at], until) for at, until in untils.items() if starts[at] < until}
     if not same:
         return starts
@@ -247,3 +257,22 @@ def known_from(brokers: str, topic: str, rehearsed: str, ends: Mapping[int, int]
             known[said] -= 1
             starts[at] = one.offset + 1
     return starts
+
+
+def _call_since(
+    brokers: str, topic: str, at: int, span: tuple[int, int], cut: int, canary: tuple[bytes, bytes] | None
+) -> int:
+    """The first message of a span that was received at `cut` or later and is no canary, or its end."""
+    first, end = span
+
+    def wanted(message: Any) -> bool:
+        return bool(message.timestamp >= cut) and (message.key, message.value) != canary
+
+    if first >= end:
+        return end
+    # Most often it is the first one, and then the others need not be read.
+    with closing(topics.read(brokers, topic, {at: (first, first + 1)})) as told:
+        if any(map(wanted, told)):
+            return first
+    with closing(topics.read(brokers, topic, {at: span})) as told:
+        return next((int(one.offset) for one in told if wanted(one)), end)

@@ -5,7 +5,7 @@ A topic that was deleted and made anew is another one: its `topic_id` tells.
 
 import socket
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Final
 
@@ -96,7 +96,7 @@ def since(brokers: str, topic: str, partitions: int, instant: int) -> dict[int, 
     }
 
 
-def read(brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Iterator[Any]:
+def read(brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Generator[Any, None, None]:
     """The messages of some partitions, from an offset up to another, each partition in its order.
 
     Those that Kafka no longer holds are not among them. Raises Retry.
