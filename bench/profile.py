@@ -28,7 +28,7 @@ STAGES: Final = {
     "load": ("load", "register"),
     "fold": ("fold",),
     "encode": ("encode",),
-    "insert": ("dossiers", "tallies", "dead letters", "progress", "canaries"),
+    "insert": ("history", "dossiers", "tallies", "dead letters", "progress", "canaries"),
     "commit": ("commit",),
 }
 """A record's way, by the steps that a worker tells; "fetch" is how long it waited for a batch."""

@@ -296,12 +296,14 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
 
     async def stay(running: "App", connected: Database) -> None:
         """Have the worker leave once a swap has made another generation of the topic the one to read."""
-        while not running.leaves.done():
+        while running.leaves is None or not running.leaves.done():
             await asyncio.sleep(MOVED_SECONDS)
             with suppress(Retry):
                 known = await generations.latest(connected)
                 if known is not None and known[0] != generation:
                     why = f"the topic is generation {known[0]} now, this worker read {generation}"
+                    if running.leaves is None:
+                        raise Moved(why)
                     running.leaves.set_result(Moved(why))
 
     async def settle(connected: Database) -> None:

@@ -198,7 +198,7 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
 
     `address` is where the worker answers for its health, for those who read its log.
     """
-    app.leaves = asyncio.get_running_loop().create_future()
+    leaves = app.leaves = asyncio.get_running_loop().create_future()
     starting, stopping = asyncio.ensure_future(app.start()), asyncio.ensure_future(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
@@ -211,8 +211,8 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         starting.cancel()
     loop = asyncio.get_running_loop()
     settled = lived = loop.time()
-    while not (stop.is_set() or app.leaves.done() or app.crashed):
-        await asyncio.wait((stopping, app.leaves), timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
+    while not (stop.is_set() or leaves.done() or app.crashed):
+        await asyncio.wait((stopping, leaves), timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
         if not app.rebalancing:
             settled = loop.time()
         elif loop.time() - settled > REBALANCE_SECONDS:
@@ -241,5 +241,5 @@ async def run(app: App, stop: asyncio.Event, address: str) -> None:
         raise Fatal(f"a task of the worker was cancelled; {_AGAIN}") from reason
     if reason is not None:
         raise reason
-    if app.leaves.done() and not stop.is_set():
-        raise app.leaves.result()
+    if leaves.done() and not stop.is_set():
+        raise leaves.result()

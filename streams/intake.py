@@ -137,7 +137,7 @@ class App(faust.App):
 
     `folding` is held while a micro-batch is folded, or a cohort repaired: never both. `folder` is there once
     its database has answered, and `own_tasks` are those without which the worker does not live. `leaves`:
-    called with why, it has the app end as if it was asked to stop.
+    given why, the app ends as if it was asked to stop; None where nobody waits for it (`streams.app.run`).
     """
 
     buffer: Buffer
@@ -146,7 +146,7 @@ class App(faust.App):
     brokers: str
     topic_name: str
     folder: Folder | None = None
-    leaves: "asyncio.Future[Exception]"
+    leaves: "asyncio.Future[Exception] | None" = None
     own_tasks: dict[str, "asyncio.Task[Any]"]
 
     def _new_transport(self) -> Transport:
