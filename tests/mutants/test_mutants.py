@@ -41,6 +41,7 @@ def ran(copy: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_copy_as_it_is_passes_every_test_that_is_named(copy: Path) -> None:
     done = ran(copy, sorted({test for mutant in MUTANTS for test in mutant.tests}))
     assert done.returncode == 0, done.stdout + done.stderr
