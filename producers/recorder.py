@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 from msgspec import Raw, Struct
 
@@ -401,15 +401,12 @@ def _ripe(kept: Folder, reading: _Reading, moment: int, idle: int) -> list[int]:
 
 
 def _consumer(brokers: str) -> Any:
-    return KafkaConsumer(
-        bootstrap_servers=brokers.split(","),
-        group_id=None,
-        enable_auto_commit=False,
+    return topics.reader(
+        brokers,
         auto_offset_reset="none",
         fetch_max_bytes=_FETCH,
         max_partition_fetch_bytes=topics.LARGEST_MESSAGE,
         max_poll_records=2_000,
-        metrics_enabled=False,
     )
 
 

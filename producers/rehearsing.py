@@ -264,15 +264,11 @@ def _call_since(
 ) -> int:
     """The first message of a span that was received at `cut` or later and is no canary, or its end."""
     first, end = span
-
-    def wanted(message: Any) -> bool:
-        return bool(message.timestamp >= cut) and (message.key, message.value) != canary
-
     if first >= end:
         return end
-    # Most often it is the first one, and then the others need not be read.
-    with closing(topics.read(brokers, topic, {at: (first, first + 1)})) as told:
-        if any(map(wanted, told)):
-            return first
+    # Most often it is the first one, and then the others are not read.
     with closing(topics.read(brokers, topic, {at: span})) as told:
-        return next((int(one.offset) for one in told if wanted(one)), end)
+        for one in told:
+            if one.timestamp >= cut and (one.key, one.value) != canary:
+                return int(one.offset)
+    return end

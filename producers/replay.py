@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 from msgspec import Raw
 
@@ -129,13 +129,10 @@ class Resender:
 
     def _reader(self) -> Any:
         if self._consumer is None:
-            self._consumer = KafkaConsumer(
-                bootstrap_servers=self._brokers.split(","),
-                group_id=None,
-                enable_auto_commit=False,
+            self._consumer = topics.reader(
+                self._brokers,
                 auto_offset_reset="none",
                 max_partition_fetch_bytes=topics.LARGEST_MESSAGE,
-                metrics_enabled=False,
             )
         return self._consumer
 

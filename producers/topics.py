@@ -114,16 +114,19 @@ def read(brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Gen
                     yield from (one for one in messages if one.offset < end)
 
 
-def reader(brokers: str) -> Any:
-    """A consumer that belongs to no group."""
+def reader(brokers: str, **settings: Any) -> Any:
+    """A consumer that belongs to no group; `settings` as the client has them."""
+    own = {
+        "auto_offset_reset": "earliest",
+        # Of a partition at once, compressed; a message that is larger comes alone.
+        "max_partition_fetch_bytes": 1 << 18,
+    }
     return KafkaConsumer(
         bootstrap_servers=brokers.split(","),
         group_id=None,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        # Of a partition at once, compressed; a message that is larger comes alone.
-        max_partition_fetch_bytes=1 << 18,
         metrics_enabled=False,
+        **own | settings,
     )
 
 

@@ -231,7 +231,7 @@ async def build(database: Database, other: str, months: Sequence[int]) -> None:
         await database.run(f"CREATE TABLE {to} AS {mine}")
         if table in _PARTITION:
             touched = {str(_PARTITION[table](month)) for month in months}
-            await _link(database, to, database.name, mine, touched)
+            await _link(database, to, database.name, table, touched)
             copied = f"{without} AND _partition_id IN ({', '.join(map(repr, sorted(touched)))})"
         else:
             copied = without
@@ -242,14 +242,13 @@ async def build(database: Database, other: str, months: Sequence[int]) -> None:
 
 async def _link(database: Database, to: str, of: str, table: str, but: Collection[str] = ()) -> None:
     """Give `to` what a table of the database `of` holds, `but` for some partitions: linked, not copied."""
-    kept = await database.rows(
-        "SELECT DISTINCT partition_id FROM system.parts WHERE active AND database = {of:String} "
-        "AND table = {table:String} ORDER BY partition_id",
-        {"of": of, "table": table.rpartition(".")[2]},
+    rows = await database.rows(
+        "SELECT DISTINCT partition_id AS one FROM system.parts WHERE active AND database = {of:String} "
+        "AND table = {table:String} ORDER BY one",
+        {"of": of, "table": table},
     )
-    for row in kept:
-        if row["partition_id"] not in but:
-            await database.run(f"ALTER TABLE {to} ATTACH PARTITION ID '{row['partition_id']}' FROM {table}")
+    for partition in (row["one"] for row in rows if row["one"] not in but):
+        await database.run(f"ALTER TABLE {to} ATTACH PARTITION ID '{partition}' FROM {of}.{table}")
 
 
 def _dated(month: int) -> int:
@@ -312,7 +311,7 @@ def _later(starts: Mapping[int, int], own: int) -> str:
 async def remember(shadow: Database, live: str) -> None:
     """Give a shadow what live knows of the past."""
     for table in ("history", _DERIVED):
-        await _link(shadow, table, live, f"{live}.{table}")
+        await _link(shadow, table, live, table)
 
 
 async def zeros(database: Database, to: str, top: str) -> None:

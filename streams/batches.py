@@ -138,7 +138,7 @@ class Folder:
     ) -> None:
         """`millis` since 1970 UTC: data are never complete beyond it, whatever a message is stamped.
 
-        `replaced` is asked before each batch for a register that has replaced the present one; `utf8` may be
+        `replaced` is asked before each piece for a register that has replaced the present one; `utf8` may be
         a faster `rates.wire.is_utf8`; `aside` runs the saving of a piece beside the folding of the next.
         `thread`: decode and fold in another thread, so that the saving has its turns meanwhile.
         `reread` brings the messages of some partitions again, from an offset up to another; without it all
@@ -291,7 +291,7 @@ class Folder:
             if await self._saved():
                 break
             # What the piece before led to was refused and everything dropped: folded in vain.
-        piece.columns = None
+        piece.events = Events()  # while it is saved nobody needs what was read
         self._ledger.make_room(self._cache_dossiers, self._ledger.turn - 1)
         self._saving = piece, self._aside(self._save(piece))
 
@@ -323,7 +323,7 @@ class Folder:
             piece.messages += messages
 
     def _sort(self, piece: "_Piece", refused: Mapping[str, str]) -> Columns:
-        """Sort a piece's records into events and dead letters."""
+        """Sort a piece's records into events and dead letters; again, it only gives the same events."""
 
         def unsound(
             source: Source, events: Sequence[Event], rejections: Sequence[Rejection]
@@ -346,9 +346,8 @@ class Folder:
         return piece.events.columns(self._register, unsound)
 
     async def _fold(self, piece: "_Piece", refused: Mapping[str, str] | None = None) -> None:
-        if piece.columns is None:
-            piece.columns = await self._work("decode", partial(self._sort, piece, refused or {}))
-        sought = await self._work("fold", partial(self._ledger.seek, piece.columns))
+        columns = await self._work("decode", partial(self._sort, piece, refused or {}))
+        sought = await self._work("fold", partial(self._ledger.seek, columns))
         missing = sought.missing
         if missing:
             known = [key for key in missing if key in self._stored]
@@ -524,7 +523,6 @@ class _Piece:
         self.messages: list[Message] = []
         self.firsts: dict[int, int] = {}
         self.events = Events(by_column=by_column)
-        self.columns: Columns | None = None
         self.dead: list[DeadLetter] = []
         self.reached: dict[int, Reached] = {}
         self.canaries: dict[int, Canary] = {}

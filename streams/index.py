@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from streams.compiled import Ints, compiled, inlined
 
 Slots: TypeAlias = NDArray[np.int32]
+_FACTOR: Final = randbits(63) | 1
+"""Whoever sends may choose keys, so where they are looked for depends on a secret."""
 
 
 @inlined
@@ -41,11 +43,9 @@ class Index:
     """The places of keys: a dict of numbers in 6 to 11 bytes each. No key is 0, and nobody's place is 0.
 
     The keys themselves are where they stand: `held`, a column with the key of each place, is handed in.
-    Whoever sends may choose keys, so where their places are kept depends on a secret.
     """
 
     def __init__(self) -> None:
-        self._factor = randbits(63) | 1
         self._empty(1024)
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Index:
 
     def find(self, held: Ints, keys: Ints) -> Ints:
         """The place of each key, -1 where it has none."""
-        found: Ints = _found(self._slots, held, self._factor, keys)
+        found: Ints = _found(self._slots, held, _FACTOR, keys)
         return found
 
     def add(self, held: Ints, places: Ints) -> None:
@@ -73,8 +73,8 @@ class Index:
         size, known = self._size, self._slots
         if room > len(known):
             self._empty(room)
-            _put(self._slots, held, self._factor, known[known != 0].astype(np.int64))
-        _put(self._slots, held, self._factor, places)
+            _put(self._slots, held, _FACTOR, known[known != 0].astype(np.int64))
+        _put(self._slots, held, _FACTOR, places)
         self._size = size + len(places)
 
 
@@ -84,23 +84,18 @@ def _distinct(keys: Ints, factor: int) -> tuple[Ints, Ints]:
     while room < 2 * len(keys):
         room *= 2
     slots = np.zeros(room, np.int32)
-    last = room - 1
-    first, of = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    held, first = np.empty(len(keys) + 1, np.int64), np.empty(len(keys), np.int64)
+    of = np.empty(len(keys), np.int64)
     known = 0
     for at in range(len(keys)):
-        mixed = keys[at] * factor
-        slot = (mixed ^ (mixed >> 32)) & last
-        while slots[slot] != 0 and keys[first[slots[slot] - 1]] != keys[at]:
-            slot = (slot + 1) & last
+        slot = _slot(slots, held, keys[at], factor)
         if slots[slot] == 0:
             first[known] = at
             known += 1
+            held[known] = keys[at]
             slots[slot] = known
         of[at] = slots[slot] - 1
     return first[:known].copy(), of
-
-
-_FACTOR: Final = randbits(63) | 1
 
 
 def distinct(keys: Ints) -> tuple[Ints, Ints]:

@@ -3,9 +3,9 @@
 Faust delivers message by message, at four asyncio tasks each, and bounds its buffer by their number; calls of
 up to 16 MiB need a bound in bytes. So its consumer's one method that drains the fetcher is replaced. Faust
 keeps everything else: membership, rebalance, seeks, commits, lifecycle. What is used of its private names
-(`_drain_messages`, `_wait_next_records`, `_fetch_records`, `_seek`, `_commit`, `_new_transport`, `_recovery`,
-`_wait`, `_update_channels`) is that of the pinned faust-streaming 0.15.3; `tests/contract/test_faust.py`
-holds it, `tests/e2e/test_stalls.py` proves it.
+(`_drain_messages`, `_wait_next_records`, `_ensure_consumer`, `_seek`, `_commit`, `_new_transport`,
+`_recovery`, `_wait`, `_update_channels`) is that of the pinned faust-streaming 0.15.3;
+`tests/contract/test_faust.py` holds it, `tests/e2e/test_stalls.py` proves it.
 """
 
 import asyncio
@@ -93,13 +93,9 @@ class _Thread(driver.AIOKafkaConsumerThread):
     """Unpacks no more of what came than there is room for: calls shrink to a tenth when they are packed."""
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
-        found: RecordMap = await self.call_thread(
-            self._fetch_records,
-            self._ensure_consumer(),
-            active_partitions,
-            timeout=timeout,
-            max_records=cast("App", self.transport.app).buffer.wanted(),
-        )
+        wanted = cast("App", self.transport.app).buffer.wanted()
+        self._ensure_consumer()._max_poll_records = wanted  # noqa: SLF001  # as Faust reads it
+        found: RecordMap = await super().getmany(active_partitions, timeout)
         return found
 
 

@@ -37,6 +37,12 @@ def test_tables_start_as_ours_do_but_for_the_second_that_they_wait() -> None:
     assert source.count("await ") == len(said) + 1
 
 
+def test_a_poll_brings_no_more_than_its_consumer_is_told_to() -> None:
+    source = inspect.getsource(driver.AIOKafkaConsumerThread.getmany)
+    assert "_consumer = self._ensure_consumer()" in source
+    assert "max_records=_consumer._max_poll_records" in source
+
+
 def test_a_commit_goes_through_one_method_that_answers_whether_it_was_accepted() -> None:
     assert list(inspect.signature(driver.Consumer._commit).parameters) == ["self", "offsets"]
     assert "return False" in inspect.getsource(driver.AIOKafkaConsumerThread._commit)
