@@ -19,6 +19,7 @@ from rates.failures import Retry, kafka_failure
 
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 _READ_SECONDS: Final = 30.0
+"""So long a partition may bring nothing while it is read."""
 
 
 class Topic(Struct, frozen=True, gc=False):
@@ -106,9 +107,11 @@ def read(brokers: str, topic: str, ranges: Mapping[int, tuple[int, int]]) -> Gen
             partition = TopicPartition(topic, at)
             consumer.assign([partition])
             consumer.seek(partition, first)
-            until = time.monotonic() + _READ_SECONDS
-            while consumer.position(partition) < end:
-                if time.monotonic() > until:
+            reached, until = -1, 0.0
+            while (position := consumer.position(partition)) < end:
+                if position > reached:
+                    reached, until = position, time.monotonic() + _READ_SECONDS
+                elif time.monotonic() > until:
                     raise Retry("kafka", f"partition {at} of {topic} cannot be read. Next: motcua status")
                 for messages in consumer.poll(timeout_ms=500).values():
                     yield from (one for one in messages if one.offset < end)
