@@ -22,7 +22,7 @@ WHILE_SECONDS: Final = 10.0
 """are logged in so many seconds."""
 _LIKENESSES: Final = 256
 """So many kinds of lines are remembered."""
-_FLOODING: Final = ("aiokafka", "kafka", "faust", "mode")
+_FLOODING: Final = ("aiokafka", "kafka", "librdkafka", "faust", "mode")
 _VARYING: Final = re.compile(r"\d+|0x[0-9a-f]+|'[^']*'|\"[^\"]*\"")
 
 suppressed: Counter[str] = Counter()

@@ -105,3 +105,25 @@ def distinct(keys: Ints) -> tuple[Ints, Ints]:
     """
     first, of = _distinct(keys, _FACTOR)
     return first, of
+
+
+@compiled
+def _grouped(of: Ints, groups: int, version: NDArray[np.uint64]) -> tuple[Ints, Ints, bool]:
+    begins = np.zeros(groups + 1, np.int64)
+    for group in of:
+        begins[group + 1] += 1
+    for group in range(groups):
+        begins[group + 1] += begins[group]
+    order, free, ordered = np.empty(len(of), np.int64), begins[:-1].copy(), True
+    for at in range(len(of)):
+        to = free[of[at]]
+        free[of[at]] += 1
+        order[to] = at
+        ordered &= to == begins[of[at]] or version[order[to - 1]] <= version[at]
+    return order, begins[:-1], ordered
+
+
+def grouped(of: Ints, groups: int, version: NDArray[np.uint64]) -> tuple[Ints, Ints]:
+    """The order in which what is of one group stands together, by version; and where each group begins."""
+    order, begins, ordered = _grouped(of, groups, version)
+    return (order if ordered else np.lexsort((version, of))), begins

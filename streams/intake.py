@@ -1,23 +1,26 @@
 """How messages leave Kafka: whole per-partition lists, with back-pressure counted in bytes.
 
 Faust delivers message by message, at four asyncio tasks each, and bounds its buffer by their number; calls of
-up to 16 MiB need a bound in bytes. So its consumer's one method that drains the fetcher is replaced. Faust
-keeps everything else: membership, rebalance, seeks, commits, lifecycle. What is used of its private names
-(`_drain_messages`, `_wait_next_records`, `_ensure_consumer`, `_seek`, `_commit`, `_new_transport`,
+up to 16 MiB need a bound in bytes. And its client receives in Python: under the interpreter's lock, which
+decoding and folding want for themselves. So its consumer's one method that drains the fetcher is replaced,
+and what it drains is librdkafka, which receives, checks and unpacks in threads of its own. Faust keeps
+everything else: membership, rebalance, where to read on, commits, lifecycle. What is used of its private
+names (`_drain_messages`, `_new_consumer_thread`, `_ensure_consumer`, `_commit`, `_new_transport`,
 `_recovery`, `_wait`, `_update_channels`) is that of the pinned faust-streaming 0.15.3;
 `tests/contract/test_faust.py` holds it, `tests/e2e/test_stalls.py` proves it.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
-from time import monotonic
-from typing import Any, ClassVar, cast
+from threading import Lock
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
+import confluent_kafka
 import faust
 import faust.tables
 import faust.tables.recovery
 import uvloop
-from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Seconds, ServiceT
@@ -27,76 +30,157 @@ from streams.batches import Folder
 from streams.events import Message
 from streams.offsets import Buffer
 
+_POLL_SECONDS: Final = 0.1
+"""How long a read may wait for a message, and a rebalance for a read."""
+_QUEUED_KIB: Final = 16 * 1024
+"""So much may wait in librdkafka, unpacked, before it fetches more."""
+_FETCHED_BYTES: Final = 4 * 1024 * 1024
+"""So much is fetched at once, packed; calls shrink to a tenth. A message that is larger comes alone."""
+
+
+class Read(NamedTuple):
+    """Messages by partition, in the order of their offsets, and the epoch in which they were asked for."""
+
+    epoch: int
+    messages: dict[int, list[Message]]
+
+
+class Reader:
+    """Reads the partitions that it is told to, from where it is told to. It belongs to no group.
+
+    Its methods block and may be called from any thread.
+    """
+
+    def __init__(self, brokers: str, topic: str) -> None:
+        self._topic = topic
+        self._lock = Lock()
+        self._epoch = 0
+        self._closed = False
+        self._consumer = confluent_kafka.Consumer(
+            {
+                "bootstrap.servers": brokers,
+                "client.id": "motcua",
+                "group.id": "motcua-reader",  # it must have one, but it joins only who subscribes
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",  # a jump, which the buffer takes for what it is
+                "isolation.level": "read_uncommitted",  # as above
+                "check.crcs": True,
+                "fetch.max.bytes": _FETCHED_BYTES,
+                "fetch.message.max.bytes": _FETCHED_BYTES // 2,
+                "fetch.queue.backoff.ms": 5,
+                "queued.max.messages.kbytes": _QUEUED_KIB,
+                "reconnect.backoff.max.ms": 1000,
+                "enable.metrics.push": False,
+                "log.connection.close": False,
+                "logger": logging.getLogger("librdkafka"),
+            }
+        )
+
+    def assign(self, offsets: Mapping[int, int], epoch: int) -> None:
+        """Read these partitions and no others from now on, each from its offset."""
+        with self._lock:
+            if self._closed or epoch < self._epoch:
+                return
+            self._epoch = epoch
+            self._consumer.assign(
+                [confluent_kafka.TopicPartition(self._topic, *one) for one in offsets.items()]
+            )
+
+    def read(self, most: int) -> Read:
+        """What has come, at most so many messages; waits a moment for the first of them."""
+        found: dict[int, list[Message]] = {}
+        with self._lock:
+            first = None if self._closed else self._consumer.poll(_POLL_SECONDS)
+            if first is not None:
+                for one in (first, *(self._consumer.consume(most - 1, 0) if most > 1 else ())):
+                    if one.error() is not None:
+                        # It tries again by itself; what it skipped would be a jump.
+                        logging.getLogger("librdkafka").warning("%s", one.error())
+                        continue
+                    partition = one.partition()
+                    message = Message(partition, one.offset(), one.timestamp()[1], one.key(), one.value())
+                    found.setdefault(partition, []).append(message)
+            return Read(self._epoch, found)
+
+    def end(self, partition: int) -> int | None:
+        """The offset after the last message of a partition, as the broker last said it."""
+        at = confluent_kafka.TopicPartition(self._topic, partition)
+        _, end = self._consumer.get_watermark_offsets(at, cached=True)
+        return end if end >= 0 else None
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._consumer.close()
+
 
 class Consumer(driver.Consumer):
     """Faust's consumer, draining into `App.buffer`."""
 
-    async def _drain_messages(self, fetcher: ServiceT) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         app = cast("App", self.transport.app)
-        buffer = app.buffer
-        try:
-            while not (self.should_stop or fetcher.should_stop):
-                if not self.flow_active:
-                    # Wait here, not in the poll: it would sleep through a rebalance and then give the new
-                    # epoch's first messages to a caller that still holds the old one.
-                    await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as faust does
-                    continue
-                generation, epoch = app.consumer_generation_id, buffer.epoch
-                records, _ = await self._wait_next_records(1.0)
-                if self.should_stop or not records:
-                    await self.sleep(0)
-                    continue
-                if not self.flow_active or generation != app.consumer_generation_id or epoch != buffer.epoch:
-                    # A rebalance came between: what was fetched is fetched again by whoever owns it now.
-                    await self.perform_seek()
-                    continue
-                fetched = {
-                    tp.partition: [
-                        Message(r.partition, r.offset, r.timestamp, r.key, r.value) for r in listed
-                    ]
-                    for tp, listed in records.items()
-                }
-                # Faust's watchdog takes a partition without this mark for a stuck stream.
-                app.monitor.stream_inbound_time.update(dict.fromkeys(records, monotonic()))
-                await buffer.offer(fetched, epoch)
-        except self.consumer_stopped_errors:
-            if not app.should_stop:
-                raise
+        self.reader = Reader(app.brokers, app.topic_name)
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        await asyncio.to_thread(self.reader.close)
+
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        buffer = cast("App", self.transport.app).buffer
+        while not (self.should_stop or fetcher.should_stop):
+            if self.flow_active:
+                found = await asyncio.to_thread(self.reader.read, buffer.wanted())
+                if found.messages:
+                    await buffer.offer(found.messages, found.epoch)
+            else:
+                await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as faust does
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
-        # It has a loop of its own, where every byte from Kafka comes in.
+        # It has a loop of its own, where the group's heartbeats are sent.
         thread = _Thread(self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop())
         thread._close_thread_loop_on_stop = True  # noqa: SLF001  # as it is for a loop of its own making
         return thread
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to where each assigned partition is to be read on from, and tell the buffer.
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        await super().on_partitions_revoked(revoked)
+        # What comes next may be none, and then nobody says where to read on.
+        await asyncio.to_thread(self.reader.assign, {}, cast("App", self.transport.app).buffer.epoch)
 
-        aiokafka leaves a partition without a commit where it stands, even if messages were fetched from it
-        and dropped: it is sent to its beginning here.
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Say where each assigned partition is to be read on from.
+
+        One without a commit is read from its beginning: Faust would leave it where it stands.
         """
+        buffer = cast("App", self.transport.app).buffer
+        epoch = buffer.epoch
         offsets = {TP(*tp): offset for tp, offset in (await super().seek_to_committed()).items() if offset}
         fresh = [tp for tp in self.assignment() if tp not in offsets]
         if fresh:
-            for tp, offset in (await self.earliest_offsets(*fresh)).items():
-                await self._seek(TP(*tp), offset)
-                offsets[TP(*tp)] = offset
-        cast("App", self.transport.app).buffer.begin({tp.partition: at for tp, at in offsets.items()})
+            offsets |= {TP(*tp): at for tp, at in (await self.earliest_offsets(*fresh)).items()}
+        if epoch == buffer.epoch:
+            begins = {tp.partition: at for tp, at in offsets.items()}
+            buffer.begin(begins)
+            await asyncio.to_thread(self.reader.assign, begins, epoch)
         return offsets
 
     async def acknowledge(self, offsets: Mapping[TP, int]) -> bool:
         """Commit the next offset to read of each partition; False where the group has moved on."""
         return await self._commit(offsets)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Nothing: Faust looks for the fetches of its own client, which makes none."""
+
 
 class _Thread(driver.AIOKafkaConsumerThread):
-    """Unpacks no more of what came than there is room for: calls shrink to a tenth when they are packed."""
+    """Faust's client, for the group alone."""
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
-        wanted = cast("App", self.transport.app).buffer.wanted()
-        self._ensure_consumer()._max_poll_records = wanted  # noqa: SLF001  # as Faust reads it
-        found: RecordMap = await super().getmany(active_partitions, timeout)
-        return found
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # Before anything else has its turn, or it would fetch.
+        consumer = self._ensure_consumer()
+        consumer.pause(*consumer.assignment())
+        await super().on_partitions_assigned(assigned, generation_id)
 
 
 class Transport(driver.Transport):

@@ -33,9 +33,9 @@ from rates.effects import (
 from rates.tallies import BASES, BIT, DONE, TALLIES, mask_of
 from rates.wire import CLOSED_FROM_SUPPLEMENT, DAY, DUE_MOVED, LOCAL, REOPENED, RESULT_REQUIRED
 from streams import scan
-from streams.compiled import Ints
+from streams.compiled import Ints, compiled
 from streams.events import TIMES, Columns, buffers, closing, numbered, unpacked
-from streams.index import Index, distinct
+from streams.index import Index, distinct, grouped
 
 Bools: TypeAlias = NDArray[np.bool_]
 Records: TypeAlias = NDArray[np.void]
@@ -168,7 +168,7 @@ class Ledger:
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
         self._weigh(cohort, 1)
-        self._count(self._counted(self._dossier.rows(place)), 1)
+        self._count(*self._on(self._counted(self._dossier.rows(place))), 1)
         return len(place)
 
     def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
@@ -179,15 +179,14 @@ class Ledger:
             held = self._dossier["pair"]
             held[:] = self._pairs.keep(held)
         place = self._places(sought)
-        order = np.lexsort((sought.events.version, place))
-        place = place[order]
+        first, of = distinct(place)
+        owner = place[first]
+        order, begins = grouped(of, len(owner), sought.events.version)
+        group = of[order]
         new = _ordered(sought.events, order)
         pair = self._pairs.names(sought.events.pairs)[new.pair]
         system = self._pairs.system[pair]
         days = [_day(getattr(new, time)) for time in TIMES]
-        begins = np.flatnonzero(np.diff(place, prepend=-1))
-        group = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
-        owner = place[begins]
         held = self._dossier.rows(owner)
         keys = held["key"][group]
         applied = new.version <= held["version"][group]
@@ -216,13 +215,15 @@ class Ledger:
             self._own(keys, system, [day * new.full for day in days], applied),
             self._named(was[moved]),
             self._named(now[moved]),
-            before >> _MASKS,
-            after >> _MASKS,
         ]
-        touched = self._cells(np.unique(np.concatenate(named)))
-        self._count(before, -1)
-        self._count(after, 1)
-        cohorts = np.unique(_cohort(held["key"]))
+        cells = np.concatenate([*named, before >> _MASKS, after >> _MASKS])
+        first, of = distinct(cells)
+        touched = self._cells(cells[first])
+        masks = np.concatenate((before, after)) & (1 << _MASKS) - 1
+        on, left = touched[of[len(cells) - len(masks) :]], len(before)
+        self._count(on[:left], masks[:left], -1)
+        self._count(on[left:], masks[left:], 1)
+        cohorts = np.array([self._cohorts[key] for key in sought.keys], np.int64)
         self._cohort["used"][cohorts] = self._turn
         self._cohort["partition"][_cohort(keys)] = new.partition
         if applied.any():
@@ -265,11 +266,11 @@ class Ledger:
         latest = np.maximum(after["record_time"], after["progress_time"]).astype(np.int64)
         delay = np.where(told > 0, sync + week, _delay_of(latest, after["learnt"].astype(np.int64)))
         after["mask"] = self._mask(after, status, delay, due).astype(np.uint32)
-        self._count(self._counted(rows), -1)
+        self._count(*self._on(self._counted(rows)), -1)
         for name in ("facts", "system", "mask"):
             rows[name] = after[name]
         self._dossier.put(places, rows)
-        self._count(self._counted(rows), 1)
+        self._count(*self._on(self._counted(rows)), 1)
         moved = np.flatnonzero(
             (self._masks.values[after["mask"]] != mask) | (after["system"] != was["system"])
         )
@@ -347,7 +348,7 @@ class Ledger:
         place = self._place.find(self._dossier["key"], keys)
         absent = np.flatnonzero(place < 0)
         if len(absent):
-            fresh = np.unique(keys[absent])
+            fresh = keys[absent[distinct(keys[absent])[0]]]
             new = self._dossier.take(len(fresh))
             self._dossier["key"][new] = fresh
             self._place.add(self._dossier["key"], new)
@@ -488,19 +489,21 @@ class Ledger:
             self._weigh(keys[new] >> _CELL, 1)
         return at
 
-    def _count(self, counted: Ints, sign: int) -> None:
+    def _on(self, counted: Ints) -> tuple[Ints, Ints]:
+        """Where the cells of counted dossiers stand, each with the name of a dossier's mask."""
+        first, of = distinct(counted >> _MASKS)
+        return self._cells((counted >> _MASKS)[first])[of], counted & (1 << _MASKS) - 1
+
+    def _count(self, cells: Ints, masks: Ints, sign: int) -> None:
         """Let dossiers enter (1) or leave (-1) the cells they count on."""
-        pairs, number = np.unique(counted, return_counts=True)
-        if len(pairs):
-            cells = pairs >> _MASKS
-            begins = np.flatnonzero(np.diff(cells, prepend=-1))
-            lanes = self._masks.lanes[pairs & (1 << _MASKS) - 1] * (sign * number)[:, None].astype(np.uint32)
-            at = self._cells(cells[begins])  # before the columns are asked for: they may grow
-            # Unsigned lanes wrap, so that what leaves is added too.
-            counts = self._tally["counts"][at] + np.add.reduceat(lanes, begins, axis=0, dtype=np.uint32)
-            if counts.max() > np.iinfo(self._tally["counts"].dtype).max:
+        counts = self._tally["counts"]
+        if sign > 0 and len(cells):
+            first, of = distinct(cells)
+            most = counts[cells[first]].max(axis=1) + np.bincount(of)
+            if most.max() > np.iinfo(counts.dtype).max:
                 self._tally.widen("counts", np.uint32)
-            self._tally["counts"][at] = counts
+                counts = self._tally["counts"]
+        _add(counts, cells, self._masks.values[masks], sign)
 
     def _weigh(self, cohorts: Ints, each: int) -> None:
         np.add.at(self._cohort["weight"], cohorts, each)
@@ -629,12 +632,11 @@ class _Pairs:
 
 
 class _Masks:
-    """Masks by a short name, 0 that of none, and what they add to each tally."""
+    """Masks by a short name, 0 that of none."""
 
     def __init__(self) -> None:
         self._names: dict[int, int] = {}
         self.values = np.zeros(0, np.int64)
-        self.lanes = np.zeros((0, len(TALLIES)), np.uint32)
         self.names(np.zeros(1, np.int64))
         every = _every_mask()
         self.table = self.names(every.ravel()).reshape(every.shape)
@@ -646,7 +648,6 @@ class _Masks:
         if new:
             self._names.update(zip(new, range(len(self._names), 1 << _MASKS), strict=False))
             self.values = np.array(list(self._names), np.int64)
-            self.lanes = (self.values[:, None] >> np.arange(len(TALLIES)) & 1).astype(np.uint32)
         return np.array([self._names[mask] for mask in different.tolist()], np.int64)[inverse]
 
 
@@ -739,6 +740,18 @@ class _Records(_Rows):
     def give_back(self, places: Ints) -> None:
         self._table[places] = np.zeros((), self._table.dtype)
         self._free.append(places.astype(np.int32))
+
+
+@compiled
+def _add(counts: NDArray[Any], cells: Ints, masks: Ints, sign: int) -> None:
+    """Add 1 or -1 to the tallies of each cell that its mask names. Unsigned ones wrap."""
+    for at in range(len(cells)):
+        mask, lane = masks[at], 0
+        while mask != 0:
+            if mask & 1:
+                counts[cells[at], lane] += sign
+            mask >>= 1
+            lane += 1
 
 
 def _ordered(events: Columns, order: Ints) -> Columns:

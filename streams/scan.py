@@ -738,15 +738,18 @@ def _scan(
 
 @compiled
 def alike(text: Bytes, begin: Ints, end: Ints, first: Ints) -> bool:
-    """Whether each text is the same as that of the row that is its `first`."""
+    """Whether each text is the same as that of the row that is its `first`; behind all are `WIDE` bytes."""
     for at in range(len(begin)):
         other = first[at]
         size = end[at] - begin[at]
         if end[other] - begin[other] != size:
             return False
-        for byte in range(size):
-            if text[begin[at] + byte] != text[begin[other] + byte]:
-                return False
+        same, more = 0, WIDE
+        while same < size and more == WIDE:
+            more = agreeing(text, begin[at] + same, begin[other] + same)
+            same += more
+        if same < size:
+            return False
     return True
 
 

@@ -7,14 +7,12 @@ every few seconds and at its end, to whoever shows them elsewhere; a telling tha
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
-from faust.types import TP
 
 from rates.failures import Fatal, Retry
-from streams.intake import App
+from streams.intake import App, Consumer
 
 log = structlog.get_logger(__name__)
 
@@ -85,14 +83,12 @@ def unready(app: App) -> str:
 def lag(app: App) -> dict[int, int]:
     """How many messages each own partition holds that are not durable yet, where Kafka has said so."""
     found: dict[int, int] = {}
-    if app.rebalancing or not app.started:
+    if app.rebalancing or not app.started or not isinstance(app.consumer, Consumer):
         return found
     for partition, at in app.buffer.durable.items():
-        # The driver asserts that the partition is assigned, which may have changed a moment ago.
-        with suppress(AssertionError):
-            end = app.consumer.highwater(TP(app.topic_name, partition))
-            if end is not None:
-                found[partition] = max(0, end - at)
+        end = app.consumer.reader.end(partition)
+        if end is not None:
+            found[partition] = max(0, end - at)
     return found
 
 

@@ -22,11 +22,11 @@ def test_the_method_that_is_replaced_is_the_one_that_the_fetcher_calls() -> None
     assert list(inspect.signature(Consumer._drain_messages).parameters) == ["self", "fetcher"]
 
 
-def test_a_poll_gives_whole_lists_by_partition_and_is_told_to_seek_after_a_rebalance() -> None:
-    source = inspect.getsource(AnyConsumer._wait_next_records)
-    assert "self._getmany(" in source
-    assert "return records, active_partitions" in source
+def test_a_rebalance_lets_the_consumer_say_where_to_read_on() -> None:
     assert "seek_to_committed" in inspect.getsource(AnyConsumer.perform_seek)
+    assert "consumer.perform_seek()" in inspect.getsource(faust.tables.recovery.Recovery._resume_streams)
+    revoked = inspect.getsource(faust.transport.drivers.aiokafka.ConsumerRebalanceListener)
+    assert "on_partitions_revoked" in revoked
 
 
 def test_tables_start_as_ours_do_but_for_the_second_that_they_wait() -> None:
@@ -35,12 +35,6 @@ def test_tables_start_as_ours_do_but_for_the_second_that_they_wait() -> None:
     said = [line.strip() for line in ours.splitlines() if line.strip().startswith("await")]
     assert [line for line in said if line not in source] == []
     assert source.count("await ") == len(said) + 1
-
-
-def test_a_poll_brings_no_more_than_its_consumer_is_told_to() -> None:
-    source = inspect.getsource(driver.AIOKafkaConsumerThread.getmany)
-    assert "_consumer = self._ensure_consumer()" in source
-    assert "max_records=_consumer._max_poll_records" in source
 
 
 def test_a_commit_goes_through_one_method_that_answers_whether_it_was_accepted() -> None:
