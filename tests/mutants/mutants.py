@@ -31,17 +31,17 @@ MUTANTS: Final = (
     Mutant(
         "acknowledge before write",
         APP,
-        "offsets = await folder.begin(batch.messages)",
+        "offsets = await folder.begin(batch.messages,",
         "await app.consumer.acknowledge({TP(topic, m.partition): m.offset + 1 for m in batch.messages}); "
-        "offsets = await folder.begin(batch.messages)",
+        "offsets = await folder.begin(batch.messages,",
         (f"{_UNIT}acknowledging.py::test_what_could_not_be_written_is_not_acknowledged",),
     ),
     Mutant(
         "acknowledge what is still being written",
         BATCHES,
-        "                self._saving = piece, self._aside(self._save(piece))\n",
-        "                self._saving = piece, self._aside(self._save(piece))\n"
-        "                self._durable |= {m.partition: m.offset + 1 for m in piece.messages}\n",
+        "        self._saving = piece, self._aside(self._save(piece))\n",
+        "        self._saving = piece, self._aside(self._save(piece))\n"
+        "        self._durable |= {at: offset_of(row.version) + 1 for at, row in piece.reached.items()}\n",
         (f"{_UNIT}batches.py::test_what_is_still_being_saved_may_not_be_acknowledged",),
     ),
     Mutant(
