@@ -21,6 +21,7 @@ BOUNDS: Final = (
     Bound("pipeline", "records_per_second", True, 100_000, 200_000),
     Bound("pipeline", "ratio", True, 0.5, 0.8),
     Bound("small_200", "ahead_of_peers", True, 1.0, 1.0),
+    Bound("small_200", "ahead_of_all", True, 0, 1.0),
     Bound("small_200", "records_per_second", True, 0, 280_000),
     Bound("small_1", "records_per_second", True, 60_000, 160_000),
     *(

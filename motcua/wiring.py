@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 SETTLE_SECONDS: Final = 10.0
 """How often a worker that is up to date looks for a month whose sums can be kept."""
+REGISTER_SECONDS: Final = 1.0
+"""How often a worker that is busy looks for another register."""
 MOVED_SECONDS: Final = 0.5
 """How often a worker looks whether a swap has moved its topic on."""
 _LOOK_SECONDS: Final = 0.1
@@ -335,9 +337,14 @@ def worker(settings: Settings, generation: int, topic: Source) -> "App":
                     register = await reference.load(connected)
             nonlocal telling
             telling = connected
+            loop = asyncio.get_running_loop()
+            asked = loop.time()
 
             async def replaced() -> Register | None:
-                nonlocal known
+                nonlocal known, asked
+                if loop.time() - asked < REGISTER_SECONDS:
+                    return None
+                asked = loop.time()
                 found = await reference.loads(connected)
                 if found == known:
                     return None

@@ -1,9 +1,9 @@
 """The same work by others, on the topic that the worker was timed on, each as its documentation shows it.
 
-Each peer keeps the latest state of each dossier by its status time, and counters by unit and day with
-retraction, and says what it counted. None of them writes rows with tallies, which the worker does. A peer is
-a script that takes BROKERS TOPIC MESSAGES RECORDS and prints its seconds, first record to
-last, and its answer.
+Each peer keeps the latest state of each dossier by its status time, and says what it counted: most by
+counters by unit and day that are taken back and added to with every record, ClickHouse's Kafka engine once,
+at the end. None of them writes rows with tallies, as the worker does. A peer is a script that takes BROKERS
+TOPIC MESSAGES RECORDS and prints its seconds, first record to last, and its answer.
 """
 
 import json
@@ -24,18 +24,22 @@ _PATIENCE_SECONDS: Final = 600
 
 
 class Peer(NamedTuple):
-    """A peer; `own_environment`: from the lock of the peers. `records`: as many as it is given, 0 for all."""
+    """A peer; `own_environment`: from the lock of the peers. `records`: as many as it is given, 0 for all.
+
+    `running`: its counters are right after every record, as the worker's are; without, it counts at the end.
+    """
 
     name: str
     script: str
     own_environment: bool
     records: int
+    running: bool
 
 
 PEERS: Final = (
-    Peer("faust_tables", "faust_tables.py", False, 20_000),
-    Peer("quix", "quix_rocksdb.py", True, 0),
-    Peer("clickhouse_kafka_engine", "kafka_engine.py", False, 0),
+    Peer("faust_tables", "faust_tables.py", False, 20_000, True),
+    Peer("quix", "quix_rocksdb.py", True, 0, True),
+    Peer("clickhouse_kafka_engine", "kafka_engine.py", False, 0, False),
 )
 
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,14 @@ from rates.tallies import SYSTEMS
 from rates.wire import Full, decode
 
 REGISTER = Register.shipped()
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     "pipeline": {"records_per_second": 100_000, "ratio": 0.5, "peak_memory_mib": {"worker": 1024}},
-    "small_200": {"records_per_second": 1, "ahead_of_peers": 1.0, "peak_memory_mib": {"worker": 1024}},
+    "small_200": {
+        "records_per_second": 1,
+        "ahead_of_peers": 1.0,
+        "ahead_of_all": 0.1,
+        "peak_memory_mib": {"worker": 1024},
+    },
     "small_1": {"records_per_second": 60_000, "peak_memory_mib": {"worker": 1024}},
     "two_workers": {"peak_memory_mib": {"worker": 1024}},
     "live": {"p99_ms": 1500, "idle_cpu_percent": 10},
