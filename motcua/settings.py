@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         description="worker processes of the embedded stack; 0: broker and engine alone",
     )
     cache_dossiers: int = Field(
-        default=5_000_000, ge=1, description="dossiers and cells that a worker keeps in memory"
+        default=4_500_000, ge=1, description="dossiers and cells that a worker keeps in memory"
     )
     batch_messages: int = Field(
         default=20_000, ge=1, description="a micro-batch is at most so many messages,"

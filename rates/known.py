@@ -1,5 +1,7 @@
 """How a question about now becomes one about what was known: by the names of views, and nothing else.
 
+Of some views there is one for each basis; a panel's question is not yet about one of them.
+
 A view that ends in `_known` takes `known` (seconds since 1970 UTC): what was learnt before it. It has the
 columns of the view that it is named after. `sinks.history` makes them.
 """
@@ -18,11 +20,11 @@ KINDS: Final = (
 )
 """By what kind of event a figure moves; the first that fits. `other`: the dossier moved to another system."""
 
-_PERIODS: Final = "body_sums|unit_sums|unit_days|restatements"
+_PERIODS: Final = r"body_sums|unit_sums|unit_days|restatements_\$\{basis\}"
 _PLAIN: Final = "counts|dossiers_named|dossier_versions|freshness"
 _STANDING: Final = "unit_homes"
 """What is the same whatever was known."""
-_READ: Final = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
+_READ: Final = re.compile(r"\b(?:FROM|JOIN)\s+([\w${}]+)")
 
 
 def is_kept(sql: str) -> bool:

@@ -93,39 +93,40 @@ def views(body: str, named: dict[str, str]) -> Iterator[str]:
     )
 
 
-def _restatements(body: str, known: str = "") -> str:
-    """SQL for what each month's figures are made of: what was known at its end, and what came later, by kind.
+def _restatements(basis: str, body: str, known: str = "") -> str:
+    """SQL for what each month's figures on a basis are made of: what was known at its end, and what came
+    later, by kind.
 
     A month is first published at its end; of one that is not over, as far as data go, there is nothing. Each
-    row has a unit, a body, a basis, a month (its first day), a `kind` ("" for what was known at the end, else
-    one of `KINDS`) and what that adds to every tally. Rows of one month add up to what it says now.
+    row has a unit, a body, a month (its first day), a `kind` ("" for what was known at the end, else one of
+    `KINDS`) and what that adds to every tally. Rows of one month add up to what it says now.
     `known`: SQL for a moment; then nothing that was learnt later is told.
     """
     freshness = f"freshness_known(known = {known})" if known else "freshness"
     published = f"(SELECT toStartOfMonth(toDate(min(complete_to) + 1)) FROM {freshness})"
     within = "BETWEEN {first:Date} AND {last:Date}"
     learnt = f" AND learnt < toDateTime({known})" if known else ""
-    changes = " UNION ALL ".join(
-        f"SELECT unit, toUInt8({at}) AS basis, one.2 AS day, "
-        f"if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {SUMS} FROM ("
+    changes = (
+        f"SELECT unit, one.2 AS day, if(learnt_month <= toStartOfMonth(one.2), '', change) AS kind, {SUMS} "
+        "FROM ("
         + changed(
             basis,
             f"unit, toStartOfMonth(learnt) AS learnt_month, {_late(f'{basis}_day')} AS change",
             f"({basis}_day {within} OR was_{basis}_day {within}){learnt}",
         )
         + f") WHERE one.2 > toDate(0) AND one.2 {within} AND one.2 < {published} GROUP BY unit, day, kind"
-        for at, basis in enumerate(BASES)
     )
     tallies = ", ".join(f"t.{name} AS {name}" for name in TALLIES)
     return (
-        f"SELECT t.unit AS unit, {body} AS body, t.basis AS basis, toStartOfMonth(t.day) AS month, "
+        f"SELECT t.unit AS unit, {body} AS body, toStartOfMonth(t.day) AS month, "
         f"t.kind AS kind, {tallies} FROM ({changes}) AS t SETTINGS {FINAL}, {_LAZY}"
     )
 
 
 def restatements_views(body: str) -> Iterator[str]:
-    """The views `restatements` of (first = …, last = …), as it stands and as it was known; and `unit_homes`:
-    for each unit the bodies that it was ever of, so that a body's units are found without the others'.
+    """The views `restatements_…` of (first = …, last = …) of each basis, as it stands and as it was known;
+    and `unit_homes`: for each unit the bodies that it was ever of, so that a body's units are found without
+    the others'. One view for each basis: to read a question about all takes the engine longer than to answer.
     """
     days = "arrayConcat([toDate(1)], (SELECT groupUniqArray(arrayJoin([from_day, "
     days += "toDate(least(toUInt32(to_day) + 1, 65535))])) FROM unit_bodies))"
@@ -133,8 +134,10 @@ def restatements_views(body: str) -> Iterator[str]:
         f"CREATE OR REPLACE VIEW unit_homes AS SELECT DISTINCT unit, {body} AS body FROM ("
         f"SELECT unit, arrayJoin({days}) AS day FROM (SELECT DISTINCT unit FROM history))"
     )
-    yield f"CREATE OR REPLACE VIEW restatements AS {_restatements(body)}"
-    yield f"CREATE OR REPLACE VIEW restatements_known AS {_restatements(body, '{known:UInt32}')}"
+    for basis in BASES:
+        view = f"CREATE OR REPLACE VIEW restatements_{basis}"
+        yield f"{view} AS {_restatements(basis, body)}"
+        yield f"{view}_known AS {_restatements(basis, body, '{known:UInt32}')}"
 
 
 def dossiers_view(columns: str) -> str:

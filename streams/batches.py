@@ -128,7 +128,7 @@ class Folder:
         *,
         generation: int,
         millis: Callable[[], int],
-        cache_dossiers: int = 5_000_000,
+        cache_dossiers: int = 4_500_000,
         replaced: Callable[[], Awaitable[Register | None]] | None = None,
         utf8: Callable[[bytes], bool] = is_utf8,
         seconds: defaultdict[str, float] | None = None,

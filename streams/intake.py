@@ -30,7 +30,7 @@ from streams.batches import Folder
 from streams.events import Message
 from streams.offsets import Buffer
 
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.25
 """How long a read may wait for a message, and a rebalance for a read."""
 _QUEUED_KIB: Final = 16 * 1024
 """So much may wait in librdkafka, unpacked, before it fetches more."""

@@ -15,7 +15,7 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -30,7 +30,7 @@ from infra.local.engine_errors import (
     EngineError,
 )
 from infra.local.engine_native import hello, is_hello
-from infra.local.engine_read import Answer
+from infra.local.engine_read import Answer, Columns
 from infra.local.engine_request import Ask, Passwords
 from infra.local.engine_session import Engine, Session
 from infra.local.engine_statement import LONGEST_HEAD, READS, InsertHead, Statement, is_insert
@@ -59,6 +59,7 @@ class Door:
         self._reads = ThreadPoolExecutor(_READERS, "read")
         self._writes = ThreadPoolExecutor(_WRITERS, "write")
         self._running: set[Future[Any]] = set()
+        self._columns: dict[Hashable, Columns] = {}
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=_LONGEST_TEXT)
@@ -168,11 +169,14 @@ class Door:
 
     def _begin(self, ask: Ask, statement: Statement) -> tuple[Answer, bytes, bool]:
         session = self._session(ask)
-        answer = Answer(session, statement, ask.format, ask.parameters)
+        given = ask.database, ask.reader, *sorted(ask.settings.items())
+        answer = Answer(session, statement, ask.format, ask.parameters, self._columns, given)
         done = True
         try:
             data, done = answer.gather(_PIECE)
         finally:
+            if statement.verb not in READS:
+                self._columns = {}
             if done:
                 answer.close()
         return answer, data, done

@@ -8,7 +8,8 @@ types, as a server sends it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, MutableMapping
+from typing import TypeAlias
 
 from infra.local.engine_errors import BAD_ARGUMENTS, EngineError
 from infra.local.engine_native import header
@@ -22,12 +23,26 @@ _STREAMED = frozenset({
 })  # fmt: skip
 
 
+Columns: TypeAlias = list[tuple[str, str]]
+_MOST_KNOWN = 1_000
+
+
 class Answer:
     """One statement on one session. `gather` until it is done; then, whatever happened, `close`."""
 
     def __init__(
-        self, session: Session, statement: Statement, fmt: str, parameters: Mapping[str, str]
+        self,
+        session: Session,
+        statement: Statement,
+        fmt: str,
+        parameters: Mapping[str, str],
+        known: MutableMapping[Hashable, Columns] | None = None,
+        given: Hashable = (),
     ) -> None:
+        """`known`: columns of statements, for as long as no definition changes; `given`: what else they
+        depend on."""
+        self._known = {} if known is None else known
+        self._given = given
         self._session = session
         self._statement = statement
         self._parameters = parameters
@@ -86,8 +101,18 @@ class Answer:
             return b""
         return header(self._columns())
 
-    def _columns(self) -> list[tuple[str, str]]:
-        """Names and types. DESCRIBE only analyses; what it does not take is run once more for its JSON."""
+    def _columns(self) -> Columns:
+        """Names and types. They take as long to find as an answer: for a statement that comes again, once."""
+        key = self._given, self._statement.text
+        if key not in self._known:
+            found = self._described()
+            if ":Identifier}" in self._statement.text or len(self._known) >= _MOST_KNOWN:
+                return found
+            self._known[key] = found
+        return self._known[key]
+
+    def _described(self) -> Columns:
+        """DESCRIBE only analyses; what it does not take is run once more for its JSON."""
         if self._statement.verb in SELECTS:
             described = f"DESCRIBE TABLE (\n{self._statement.text}\n)"
             try:

@@ -170,6 +170,19 @@ def test_an_empty_result_keeps_its_names_and_types(client: Client, table: str) -
     assert client.query(f"SELECT a FROM {table} LIMIT 0").column_names == ("a",)
 
 
+def test_an_empty_result_has_the_columns_of_what_a_view_is_now(client: Client, table: str) -> None:
+    sql = f"SELECT * FROM {table}_view"
+    for columns in ("a", "a, b", "b AS body"):
+        client.command(f"CREATE OR REPLACE VIEW {table}_view AS SELECT {columns} FROM {table} WHERE a > 5")
+        for _ in range(2):
+            names = client.query(sql).column_names
+            assert names == tuple(one.split(" AS ")[-1] for one in columns.split(", "))
+    client.command(f"DROP VIEW {table}_view")
+    chosen = f"SELECT {{one:Identifier}} AS chosen FROM {table} WHERE a > 5"
+    kinds = [client.query(chosen, parameters={"one": one}).column_types[0].name for one in ("a", "b")]
+    assert kinds == ["UInt64", "LowCardinality(String)"]
+
+
 def test_parameters_of_every_shape_arrive_as_sent(client: Client) -> None:
     sent = {
         "text": "it's a \\ tab\t, a line\n and Điện Biên",
