@@ -32,9 +32,9 @@ from streams.offsets import Buffer
 
 _POLL_SECONDS: Final = 0.25
 """How long a read may wait for a message, and a rebalance for a read."""
-_QUEUED_KIB: Final = 16 * 1024
-"""So much may wait in librdkafka, unpacked, before it fetches more."""
-_FETCHED_BYTES: Final = 4 * 1024 * 1024
+_QUEUED_KIB: Final = 4 * 1024
+"""So much may wait in librdkafka, unpacked, before it fetches more; four times as much costs 150 MiB."""
+_FETCHED_BYTES: Final = 2 * 1024 * 1024
 """So much is fetched at once, packed; calls shrink to a tenth. A message that is larger comes alone."""
 
 
