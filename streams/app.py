@@ -76,6 +76,7 @@ def build(
         broker_heartbeat_interval=0.5,  # by its answer a member hears that partitions are shared out anew
         broker_rebalance_timeout=10.0,
         broker_request_timeout=10.0,
+        broker_max_poll_interval=3.0e8,  # ten years: Faust's client is never polled (streams/intake.py)
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,  # True hangs stop and rebalance while a message is unacknowledged
         store="memory://",

@@ -105,6 +105,8 @@ class Reader:
 
     def end(self, partition: int) -> int | None:
         """The offset after the last message of a partition, as the broker last said it."""
+        if self._closed:
+            return None
         at = confluent_kafka.TopicPartition(self._topic, partition)
         _, end = self._consumer.get_watermark_offsets(at, cached=True)
         return end if end >= 0 else None

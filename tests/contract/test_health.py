@@ -157,6 +157,26 @@ async def test_a_worker_is_ready_while_it_writes_and_lives_whether_or_not_the_da
 
 
 @pytest.mark.stack
+async def test_a_worker_stays_in_its_group_for_days_though_the_groups_own_client_reads_nothing(
+    kafka: str, tmp_path: Path
+) -> None:
+    def committed() -> list[int]:
+        found = topics.committed(kafka, "health-days", "health-days-g1")
+        return [found.get(partition, 0) for partition in (0, 1)]
+
+    async with living(kafka, "health-days", tmp_path) as worker:
+        await becomes(worker.client, "/readyz", 200)
+        client = worker.app.consumer._thread._consumer
+        client._subscription._last_fetch_ended -= 90 * 86_400
+        before = await asyncio.to_thread(committed)
+        async with asyncio.timeout(60):
+            # A member commits, twice a second here, and is heard twice a second: it would be out by then.
+            while min(await asyncio.to_thread(committed)) < max(before) + 8:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert worker.app.buffer.epoch == 1
+
+
+@pytest.mark.stack
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # faust's own, in a crash
 @pytest.mark.parametrize("task", ["fold", "dossiers"])
 async def test_a_worker_whose_agent_or_folding_ended_in_silence_is_dead_and_ends_itself(

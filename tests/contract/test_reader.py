@@ -102,3 +102,4 @@ def test_a_broker_that_is_away_brings_nothing_and_fails_nothing(caplog: pytest.L
     reader.close()
     reader.assign({0: 0}, 2)
     assert reader.read(10) == (1, {})
+    assert reader.end(0) is None
