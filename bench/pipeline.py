@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from bench import replay, world
-from bench.stack import running, say
+from bench.stack import Stack, running, say
 from motcua.settings import Settings
 
 RECORDS = 2_000_000
@@ -33,9 +33,7 @@ def run(records: int, workers: int) -> dict[str, Any]:
     with running(canary_seconds=0) as stack:  # the limit knows no canaries
         filled = replay.fill(stack.settings, world.calls(records))
         say(f"filled with {records:,} records in {filled.messages:,} messages in {filled.seconds:.0f} s")
-        before = limit(stack.settings, filled, records)
-        found = replay.run(stack, filled, workers)
-        bound = mean(before, limit(stack.settings, filled, records))
+        found, bound = beside(stack, filled, records, workers)
         answer = asyncio.run(replay.answer(stack.settings))
     return compared(replay.figures(records, filled, found), answer, bound)
 
@@ -48,10 +46,15 @@ def limit(settings: Settings, filled: replay.Filled, records: int) -> dict[str, 
     return {"records_per_second": round(records / said["seconds"]), "answer": said["answer"]}
 
 
-def mean(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """The limit of two runs, whose answers are the same."""
+def beside(
+    stack: Stack, filled: replay.Filled, records: int, workers: int = 1
+) -> tuple[replay.Run, dict[str, Any]]:
+    """A run of the workers, and the limit around it."""
+    before = limit(stack.settings, filled, records)
+    found = replay.run(stack, filled, workers)
+    after = limit(stack.settings, filled, records)
     both = before["records_per_second"], after["records_per_second"]
-    return {"records_per_second": sum(both) // 2, "answer": after["answer"]}
+    return found, after | {"records_per_second": sum(both) // 2}
 
 
 def compared(figures: dict[str, Any], answer: dict[str, int], bound: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from bench import peers, replay, world
-from bench.pipeline import compared, limit, mean
+from bench.pipeline import beside, compared, limit
 from bench.stack import running, say
 from motcua.settings import Settings
 from producers import topics
@@ -36,9 +36,7 @@ def run(records: int, per_call: int) -> dict[str, Any]:
         settings = stack.settings
         filled = replay.fill(settings, world.calls(records, per_call, small=True))
         say(f"filled with {records:,} records in {filled.messages:,} messages in {filled.seconds:.0f} s")
-        before = limit(settings, filled, records)
-        found = replay.run(stack, filled)
-        bound = mean(before, limit(settings, filled, records))
+        found, bound = beside(stack, filled, records)
         answer = asyncio.run(replay.answer(settings))
         figures = compared(replay.figures(records, filled, found), answer, bound)
         for peer in peers.PEERS:

@@ -116,6 +116,8 @@ def warm() -> None:
     value = b'{"service":"DongBoHoSoMC","madonvi":"H01","data":[%s]}' % record
     for by_column in (True, False):
         ledger, events = Ledger(anybody), Events(by_column=by_column)
+        if not by_column:
+            ledger.widen()
         message = Message(0, 0, 0, b"H01", value)
         learnt = np.array([1_735_700_000], np.int64)
         events.read([message], np.zeros(1, np.uint64), learnt, anybody, lambda _: True)

@@ -122,15 +122,15 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        app = cast("App", self.transport.app)
-        self.reader = Reader(app.brokers, app.topic_name)
+        self._own = cast("App", self.transport.app)
+        self.reader = Reader(self._own.brokers, self._own.topic_name)
 
     async def on_stop(self) -> None:
         await super().on_stop()
         await asyncio.to_thread(self.reader.close)
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
-        buffer = cast("App", self.transport.app).buffer
+        buffer = self._own.buffer
         while not (self.should_stop or fetcher.should_stop):
             if self.flow_active:
                 found = await asyncio.to_thread(self.reader.read, buffer.wanted())
@@ -148,14 +148,14 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         await super().on_partitions_revoked(revoked)
         # What comes next may be none, and then nobody says where to read on.
-        await asyncio.to_thread(self.reader.assign, {}, cast("App", self.transport.app).buffer.epoch)
+        await asyncio.to_thread(self.reader.assign, {}, self._own.buffer.epoch)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Say where each assigned partition is to be read on from.
 
         One without a commit is read from its beginning: Faust would leave it where it stands.
         """
-        buffer = cast("App", self.transport.app).buffer
+        buffer = self._own.buffer
         epoch = buffer.epoch
         offsets = {TP(*tp): offset for tp, offset in (await super().seek_to_committed()).items() if offset}
         fresh = [tp for tp in self.assignment() if tp not in offsets]

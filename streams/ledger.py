@@ -168,7 +168,7 @@ class Ledger:
         packed = _packed(*(np.asarray(cells[name], np.int64) for name in ("system", "basis", "day")))
         self._cells(np.unique(self._of(cells) << _CELL | packed))
         self._weigh(cohort, 1)
-        self._count(*self._on(self._counted(self._dossier.rows(place))), 1)
+        self._enter(self._counted(self._dossier.rows(place)), 1)
         return len(place)
 
     def fold(self, sought: Sought, flushed: Mapping[int, int]) -> Changes:
@@ -178,7 +178,8 @@ class Ledger:
             # Anybody may send any text.
             held = self._dossier["pair"]
             held[:] = self._pairs.keep(held)
-        place = self._places(sought)
+        cohorts = np.array([self._cohorts[key] for key in sought.keys], np.int64)
+        place = self._places(sought.events, cohorts[sought.of])
         first, of = distinct(place)
         owner = place[first]
         order, begins = grouped(of, len(owner), sought.events.version)
@@ -216,14 +217,10 @@ class Ledger:
             self._named(was[moved]),
             self._named(now[moved]),
         ]
-        cells = np.concatenate([*named, before >> _MASKS, after >> _MASKS])
-        first, of = distinct(cells)
-        touched = self._cells(cells[first])
-        masks = np.concatenate((before, after)) & (1 << _MASKS) - 1
-        on, left = touched[of[len(cells) - len(masks) :]], len(before)
-        self._count(on[:left], masks[:left], -1)
-        self._count(on[left:], masks[left:], 1)
-        cohorts = np.array([self._cohorts[key] for key in sought.keys], np.int64)
+        touched, of = self._standing(np.concatenate([before >> _MASKS, after >> _MASKS, *named]))
+        on, left = touched[of], len(before)
+        self._count(on[:left], before, -1)
+        self._count(on[left : left + len(after)], after, 1)
         self._cohort["used"][cohorts] = self._turn
         self._cohort["partition"][_cohort(keys)] = new.partition
         if applied.any():
@@ -266,11 +263,11 @@ class Ledger:
         latest = np.maximum(after["record_time"], after["progress_time"]).astype(np.int64)
         delay = np.where(told > 0, sync + week, _delay_of(latest, after["learnt"].astype(np.int64)))
         after["mask"] = self._mask(after, status, delay, due).astype(np.uint32)
-        self._count(*self._on(self._counted(rows)), -1)
+        self._enter(self._counted(rows), -1)
         for name in ("facts", "system", "mask"):
             rows[name] = after[name]
         self._dossier.put(places, rows)
-        self._count(*self._on(self._counted(rows)), 1)
+        self._enter(self._counted(rows), 1)
         moved = np.flatnonzero(
             (self._masks.values[after["mask"]] != mask) | (after["system"] != was["system"])
         )
@@ -338,10 +335,8 @@ class Ledger:
             index.reset(column, np.flatnonzero(column))
         self._cohort.give_back(cohorts)
 
-    def _places(self, sought: Sought) -> Ints:
-        """Where each event's dossier stands; one that is new gets its place."""
-        events = sought.events
-        cohort = np.array([self._cohorts[key] for key in sought.keys], np.int64)[sought.of]
+    def _places(self, events: Columns, cohort: Ints) -> Ints:
+        """Where each event's dossier stands, given its cohort; one that is new gets its place."""
         keys = cohort << _NUMBER_BITS | events.number
         for at in np.flatnonzero(events.number < 0).tolist():
             keys[at] = self._odd_key(int(cohort[at]), events.odd[-1 - int(events.number[at])])
@@ -489,21 +484,30 @@ class Ledger:
             self._weigh(keys[new] >> _CELL, 1)
         return at
 
-    def _on(self, counted: Ints) -> tuple[Ints, Ints]:
-        """Where the cells of counted dossiers stand, each with the name of a dossier's mask."""
-        first, of = distinct(counted >> _MASKS)
-        return self._cells((counted >> _MASKS)[first])[of], counted & (1 << _MASKS) - 1
+    def _standing(self, cells: Ints) -> tuple[Ints, Ints]:
+        """Where each different cell stands, and of every cell which of those it is."""
+        first, of = distinct(cells)
+        return self._cells(cells[first]), of
 
-    def _count(self, cells: Ints, masks: Ints, sign: int) -> None:
+    def _enter(self, counted: Ints, sign: int) -> None:
         """Let dossiers enter (1) or leave (-1) the cells they count on."""
+        at, of = self._standing(counted >> _MASKS)
+        self._count(at[of], counted, sign)
+
+    def _count(self, cells: Ints, counted: Ints, sign: int) -> None:
+        """As `_enter`, where it is known at which places the cells stand."""
         counts = self._tally["counts"]
         if sign > 0 and len(cells):
             first, of = distinct(cells)
             most = counts[cells[first]].max(axis=1) + np.bincount(of)
             if most.max() > np.iinfo(counts.dtype).max:
-                self._tally.widen("counts", np.uint32)
+                self.widen()
                 counts = self._tally["counts"]
-        _add(counts, cells, self._masks.values[masks], sign)
+        _add(counts, cells, self._masks.values[counted & (1 << _MASKS) - 1], sign)
+
+    def widen(self) -> None:
+        """Let tallies go beyond 65,535."""
+        self._tally.widen("counts", np.uint32)
 
     def _weigh(self, cohorts: Ints, each: int) -> None:
         np.add.at(self._cohort["weight"], cohorts, each)
