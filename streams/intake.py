@@ -56,26 +56,25 @@ class Reader:
         self._lock = Lock()
         self._epoch = 0
         self._closed = False
-        self._consumer = confluent_kafka.Consumer(
-            {
-                "bootstrap.servers": brokers,
-                "client.id": "motcua",
-                "group.id": "motcua-reader",  # it must have one, but it joins only who subscribes
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",  # a jump, which the buffer takes for what it is
-                "isolation.level": "read_uncommitted",  # as above
-                "check.crcs": True,
-                "fetch.max.bytes": _FETCHED_BYTES,
-                "fetch.message.max.bytes": _FETCHED_BYTES // 2,
-                "fetch.queue.backoff.ms": 5,
-                "queued.max.messages.kbytes": _QUEUED_KIB,
-                "reconnect.backoff.max.ms": 1000,
-                "enable.metrics.push": False,
-                "log.connection.close": False,
-                "logger": logging.getLogger("librdkafka"),
-            }
-        )
+        self._settings = {
+            "bootstrap.servers": brokers,
+            "client.id": "motcua",
+            "group.id": "motcua-reader",  # it must have one, but it joins only who subscribes
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",  # a jump, which the buffer takes for what it is
+            "isolation.level": "read_uncommitted",  # as above
+            "check.crcs": True,
+            "fetch.max.bytes": _FETCHED_BYTES,
+            "fetch.message.max.bytes": _FETCHED_BYTES // 2,
+            "fetch.queue.backoff.ms": 5,
+            "queued.max.messages.kbytes": _QUEUED_KIB,
+            "reconnect.backoff.max.ms": 1000,
+            "enable.metrics.push": False,
+            "log.connection.close": False,
+            "logger": logging.getLogger("librdkafka"),
+        }
+        self._consumer = confluent_kafka.Consumer(self._settings)
 
     def assign(self, offsets: Mapping[int, int], epoch: int) -> None:
         """Read these partitions and no others from now on, each from its offset."""
@@ -83,6 +82,9 @@ class Reader:
             if self._closed or epoch < self._epoch:
                 return
             self._epoch = epoch
+            # One that has read before would first wait for what it asked the broker for.
+            self._consumer.close()
+            self._consumer = confluent_kafka.Consumer(self._settings)
             self._consumer.assign(
                 [confluent_kafka.TopicPartition(self._topic, *one) for one in offsets.items()]
             )
@@ -105,10 +107,11 @@ class Reader:
 
     def end(self, partition: int) -> int | None:
         """The offset after the last message of a partition, as the broker last said it."""
-        if self._closed:
-            return None
         at = confluent_kafka.TopicPartition(self._topic, partition)
-        _, end = self._consumer.get_watermark_offsets(at, cached=True)
+        try:
+            _, end = self._consumer.get_watermark_offsets(at, cached=True)
+        except RuntimeError:  # it was closed just now
+            return None
         return end if end >= 0 else None
 
     def close(self) -> None:
