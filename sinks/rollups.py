@@ -24,7 +24,6 @@ _PARTS: Final = (
 )
 _LOADS: Final = "(SELECT count() FROM register_log)"
 _FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
-_ERAS: Final = 8
 _KEPT_SECONDS: Final = 600
 """Sums that hold no more are dropped after so long: a query that began before may still read them."""
 
@@ -37,40 +36,46 @@ def views(body: str) -> Iterator[str]:
     `day`; in `unit_sums` it is asked once for each era between two days on which the register changes, not
     for every row.
     """
-    valid = (
-        "(SELECT groupArray((s.month, s.made)) FROM (SELECT * FROM settled FINAL) AS s "
-        f"INNER JOIN ({_PARTS}) AS p ON s.month = p.month "
+    # The pairs (month, made) that hold, and the names of those months' partitions.
+    held = (
+        "(SELECT (groupArray((s.month, s.made)), groupArray(toString(s.month))) "
+        f"FROM (SELECT * FROM settled FINAL) AS s INNER JOIN ({_PARTS}) AS p ON s.month = p.month "
         f"WHERE s.parts = p.parts AND s.loads = {_LOADS})"
     )
-    starts = (
-        "(SELECT arraySort(groupUniqArray(arrayJoin("
-        "[from_day, toDate(least(toUInt32(to_day) + 1, 65535))]))) FROM unit_bodies)"
+    eras = (
+        "(SELECT arraySort(arrayConcat([0], groupUniqArray(arrayJoin("
+        "[toUInt32(from_day), toUInt32(to_day) + 1])))) FROM unit_bodies)"
     )
-    era = " + ".join(f"(u.day >= starts[{at}])" for at in range(1, _ERAS + 1))
     within = "t.day BETWEEN {first:Date} AND {last:Date}"
     tallies = ", ".join(f"t.{name} AS {name}" for name in TALLIES)
-    # Whether a month holds is decided once: both branches read the same constant.
-    held = f"(t.month, t.made) IN (SELECT arrayJoin(valid)) AND {within}"
-    others = f"NOT has(arrayMap(one -> toString(one.1), valid), t._partition_id) AND {within}"
+    # Which months hold is decided once: both branches read the same constant.
+    summed = f"(t.month, t.made) IN held.1 AND {within}"
+    others = f"NOT has(held.2, t._partition_id) AND {within}"
     yield (
-        f"CREATE OR REPLACE VIEW body_sums AS WITH {valid} AS valid "
+        f"CREATE OR REPLACE VIEW body_sums AS WITH {held} AS held "
         "SELECT toString(t.body) AS body, t.basis AS basis, t.system AS system, t.day AS day, "
-        f"{tallies} FROM rolled AS t WHERE {held} "
+        f"{tallies} FROM rolled AS t WHERE {summed} "
         f"UNION ALL SELECT {body} AS body, t.basis AS basis, t.system AS system, t.day AS day, "
         f"{tallies} FROM tallies AS t FINAL WHERE {others} SETTINGS {_FINAL}"
     )
-    named = f"t.unit AS unit, {body} AS body, t.basis AS basis, t.day AS day, {tallies}"
-    days = (
-        f"SELECT {named} FROM rolled_units AS t WHERE {held} "
-        f"UNION ALL SELECT {named} FROM tallies AS t FINAL WHERE {others}"
-    )
-    yield f"CREATE OR REPLACE VIEW unit_days AS WITH {valid} AS valid {days} SETTINGS {_FINAL}"
+
+    def days(named: str) -> str:
+        return (
+            f"SELECT {named}, t.basis AS basis, t.day AS day, {tallies} FROM rolled_units AS t "
+            f"WHERE {summed} UNION ALL SELECT {named}, t.basis AS basis, t.day AS day, {tallies} "
+            f"FROM tallies AS t FINAL WHERE {others}"
+        )
+
     yield (
-        f"CREATE OR REPLACE VIEW unit_sums AS WITH {valid} AS valid, {starts} AS starts "
+        f"CREATE OR REPLACE VIEW unit_days AS WITH {held} AS held "
+        f"{days(f't.unit AS unit, {body} AS body')} SETTINGS {_FINAL}"
+    )
+    yield (
+        f"CREATE OR REPLACE VIEW unit_sums AS WITH {held} AS held, {eras} AS eras "
         f"SELECT unit, {body} AS body, basis, {', '.join(TALLIES)} FROM ("
         "SELECT u.unit AS unit, u.basis AS basis, min(u.day) AS day, "
-        f"{', '.join(f'sum(u.{name}) AS {name}' for name in TALLIES)} FROM ({days}) AS u "
-        f"GROUP BY u.unit, u.basis, if(length(starts) > {_ERAS}, toUInt16(u.day), {era})) SETTINGS {_FINAL}"
+        f"{', '.join(f'sum(u.{name}) AS {name}' for name in TALLIES)} FROM ({days('t.unit AS unit')}) AS u "
+        f"GROUP BY u.unit, u.basis, roundDown(toUInt32(u.day), eras)) SETTINGS {_FINAL}"
     )
 
 

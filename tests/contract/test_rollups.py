@@ -146,6 +146,13 @@ async def test_a_register_that_is_loaded_anew_unsettles_every_month(database: Da
     await agree(database)
 
 
+async def test_without_a_register_sums_are_there_too(engine_url: str) -> None:
+    async with connect(engine_url, f"rollups_{next(_names)}") as database:
+        await migrate.migrate(database, NOON, lambda _line: None)
+        await write(database, Random(7), 1)
+        await agree(database)
+
+
 async def test_sums_that_count_no_more_are_dropped_after_a_while(database: Database) -> None:
     settling = rollups.Rollups(database, migrate.body("day"))
     for at in (1, 2):
