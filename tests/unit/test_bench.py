@@ -23,7 +23,6 @@ GOOD: dict[str, dict[str, Any]] = {
     "small_200": {
         "records_per_second": 1,
         "ahead_of_peers": 1.0,
-        "ahead_of_all": 0.1,
         "peak_memory_mib": {"worker": 1024},
     },
     "small_1": {"records_per_second": 60_000, "peak_memory_mib": {"worker": 1024}},
@@ -34,7 +33,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "start": {"ready_s": 8},
     "alerts": {"seconds": 2},
     "paint": {"first_paint_ms": 1000},
-    "history": {"published_seconds": 360, "parity_seconds": 5, "rebuild_seconds_per_million": 10},
+    "history": {
+        "published_seconds": 360,
+        "parity_seconds": 5,
+        "rebuild_seconds_per_million": 10,
+        "peak_memory_mib": {"worker": 1024},
+    },
     "backtest": {"seconds": 30},
 }
 
@@ -109,9 +113,10 @@ def test_an_answer_that_differs_misses_whatever_the_figures_are() -> None:
     assert missed({"pipeline": {**GOOD["pipeline"], "agrees": False}}) == [
         "pipeline: the answer differs from that of its limit"
     ]
-    assert missed({"small_1": {**GOOD["small_1"], "peers": {"quix": peer}}}) == [
-        "small_1: the answer of quix differs"
-    ]
+    for kind in ("peers", "without_tallies"):
+        assert missed({"small_1": {**GOOD["small_1"], kind: {"quix": peer}}}) == [
+            "small_1: the answer of quix differs"
+        ]
 
 
 def test_a_part_that_is_not_run_keeps_its_earlier_result(tmp_path: Path) -> None:
