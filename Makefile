@@ -33,7 +33,7 @@ demo: env ## everything, with the October 2023 report recomputed; ONCE=1 plays i
 	@exec $(BIN)/motcua demo $(if $(ONCE),--once)
 
 test: env ## every test that can run on this machine, but for the long walks
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long" $(TESTS)
 
 walks: env ## the long walks: replay, swap and rebuild killed step by step; mutants of every rule
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
