@@ -185,10 +185,6 @@ def body(day: str) -> str:
     return f"if({known} != '', {known}, {successor})"
 
 
-_FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
-"""A row and its replacement share a partition; a condition on the key alone can be asked before they meet."""
-
-
 def named(names: tuple[str, ...], index: str) -> str:
     """SQL for the name behind an index of `SYSTEMS` or `BASES`."""
     return f"[{', '.join(repr(name) for name in names)}][{index} + 1]"
@@ -201,7 +197,7 @@ def views() -> Iterator[str]:
         f"unit, {body('day')} AS body, {named(SYSTEMS, 't.system')} AS system, "
         f"{named(BASES, 't.basis')} AS basis, t.basis AS basis_index, day, "
         f"formatDateTime(day, '%Y-%m') AS month, "
-        f"{', '.join(TALLIES)} FROM tallies AS t FINAL SETTINGS {_FINAL}"
+        f"{', '.join(TALLIES)} FROM tallies AS t FINAL SETTINGS {rollups.FINAL}"
     )
     for definition in DEFINITIONS:
         yield _view(definition)
@@ -256,5 +252,5 @@ def _view(definition: Definition) -> str:
         "day, formatDateTime(day, '%Y-%m') AS month, "
         f"{reported} AS numerator_reported, {clean} AS numerator_clean, "
         f"{definition.denominator} AS denominator FROM tallies AS t FINAL "
-        f"WHERE t.basis = {BASES.index(definition.basis)} SETTINGS {_FINAL}"
+        f"WHERE t.basis = {BASES.index(definition.basis)} SETTINGS {rollups.FINAL}"
     )

@@ -23,7 +23,8 @@ _PARTS: Final = (
     "WHERE database = currentDatabase() AND table = 'tallies' AND active GROUP BY partition_id"
 )
 _LOADS: Final = "(SELECT count() FROM register_log)"
-_FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
+FINAL: Final = "do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 1"
+"""A row and its replacement share a partition; a condition on the key alone can be asked before they meet."""
 _KEPT_SECONDS: Final = 600
 """Sums that hold no more are dropped after so long: a query that began before may still read them."""
 
@@ -56,26 +57,26 @@ def views(body: str) -> Iterator[str]:
         "SELECT toString(t.body) AS body, t.basis AS basis, t.system AS system, t.day AS day, "
         f"{tallies} FROM rolled AS t WHERE {summed} "
         f"UNION ALL SELECT {body} AS body, t.basis AS basis, t.system AS system, t.day AS day, "
-        f"{tallies} FROM tallies AS t FINAL WHERE {others} SETTINGS {_FINAL}"
+        f"{tallies} FROM tallies AS t FINAL WHERE {others} SETTINGS {FINAL}"
     )
 
     def days(named: str) -> str:
+        columns = f"{named}, t.basis AS basis, t.day AS day, {tallies}"
         return (
-            f"SELECT {named}, t.basis AS basis, t.day AS day, {tallies} FROM rolled_units AS t "
-            f"WHERE {summed} UNION ALL SELECT {named}, t.basis AS basis, t.day AS day, {tallies} "
-            f"FROM tallies AS t FINAL WHERE {others}"
+            f"SELECT {columns} FROM rolled_units AS t WHERE {summed} "
+            f"UNION ALL SELECT {columns} FROM tallies AS t FINAL WHERE {others}"
         )
 
     yield (
         f"CREATE OR REPLACE VIEW unit_days AS WITH {held} AS held "
-        f"{days(f't.unit AS unit, {body} AS body')} SETTINGS {_FINAL}"
+        f"{days(f't.unit AS unit, {body} AS body')} SETTINGS {FINAL}"
     )
     yield (
         f"CREATE OR REPLACE VIEW unit_sums AS WITH {held} AS held, {eras} AS eras "
         f"SELECT unit, {body} AS body, basis, {', '.join(TALLIES)} FROM ("
         "SELECT u.unit AS unit, u.basis AS basis, min(u.day) AS day, "
         f"{', '.join(f'sum(u.{name}) AS {name}' for name in TALLIES)} FROM ({days('t.unit AS unit')}) AS u "
-        f"GROUP BY u.unit, u.basis, roundDown(toUInt32(u.day), eras)) SETTINGS {_FINAL}"
+        f"GROUP BY u.unit, u.basis, roundDown(toUInt32(u.day), eras)) SETTINGS {FINAL}"
     )
 
 
@@ -115,12 +116,12 @@ class Rollups:
             f"INSERT INTO rolled SELECT {month} AS month, {made} AS made, {self._body} AS body, basis, "
             f"system, day, {outer} FROM (SELECT unit, basis, system, day, {inner} FROM tallies AS t FINAL "
             f"WHERE _partition_id = '{month}' GROUP BY unit, basis, system, day) AS t "
-            f"GROUP BY body, basis, system, day SETTINGS {_FINAL}"
+            f"GROUP BY body, basis, system, day SETTINGS {FINAL}"
         )
         await self._database.run(
             f"INSERT INTO rolled_units SELECT {month} AS month, {made} AS made, unit, basis, day, {outer} "
             f"FROM tallies AS t FINAL WHERE _partition_id = '{month}' GROUP BY unit, basis, day "
-            f"SETTINGS {_FINAL}"
+            f"SETTINGS {FINAL}"
         )
         # What was written meanwhile has changed the parts, so these sums will not count.
         await self._database.insert(

@@ -218,9 +218,9 @@ class Ledger:
             self._named(now[moved]),
         ]
         touched, of = self._standing(np.concatenate([before >> _MASKS, after >> _MASKS, *named]))
-        on, left = touched[of], len(before)
-        self._count(on[:left], before, -1)
-        self._count(on[left : left + len(after)], after, 1)
+        left = len(before)
+        self._count(touched, of[:left], before, -1)
+        self._count(touched, of[left : left + len(after)], after, 1)
         self._cohort["used"][cohorts] = self._turn
         self._cohort["partition"][_cohort(keys)] = new.partition
         if applied.any():
@@ -491,19 +491,17 @@ class Ledger:
 
     def _enter(self, counted: Ints, sign: int) -> None:
         """Let dossiers enter (1) or leave (-1) the cells they count on."""
-        at, of = self._standing(counted >> _MASKS)
-        self._count(at[of], counted, sign)
+        self._count(*self._standing(counted >> _MASKS), counted, sign)
 
-    def _count(self, cells: Ints, counted: Ints, sign: int) -> None:
-        """As `_enter`, where it is known at which places the cells stand."""
+    def _count(self, at: Ints, of: Ints, counted: Ints, sign: int) -> None:
+        """As `_enter`, where it is known at which places the cells stand, and which is whose."""
         counts = self._tally["counts"]
-        if sign > 0 and len(cells):
-            first, of = distinct(cells)
-            most = counts[cells[first]].max(axis=1) + np.bincount(of)
-            if most.max() > np.iinfo(counts.dtype).max:
+        if sign > 0:
+            most = counts[at].max(axis=1) + np.bincount(of, minlength=len(at))
+            if (most > np.iinfo(counts.dtype).max).any():
                 self.widen()
                 counts = self._tally["counts"]
-        _add(counts, cells, self._masks.values[counted & (1 << _MASKS) - 1], sign)
+        _add(counts, at[of], self._masks.values[counted & (1 << _MASKS) - 1], sign)
 
     def widen(self) -> None:
         """Let tallies go beyond 65,535."""
